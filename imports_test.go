@@ -135,8 +135,8 @@ func load(t *testing.T) graph {
 	decoder := json.NewDecoder(strings.NewReader(string(output)))
 	for {
 		var one struct {
-			ImportPath string
-			Imports    []string
+			ImportPath string   `json:"ImportPath"`
+			Imports    []string `json:"Imports"`
 		}
 		err := decoder.Decode(&one)
 		if errors.Is(err, io.EOF) {
