@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ledger
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// Trailer keys of Pintle's commits.
+const (
+	UpdateKey   = "Pintle-Update"
+	RollbackKey = "Pintle-Rollback"
+)
+
+// Causes that an entry can have, besides event/<source> and
+// build/<namespace>/<name>.
+const (
+	CauseSchedule = "schedule"
+	CauseResume   = "resume"
+	CausePin      = "pin"
+)
+
+// Trailer is one line of an entry: one policy and one old value.
+type Trailer struct {
+	// Rollback is true for Pintle-Rollback lines.
+	Rollback bool
+	// Policy is <namespace>/<name>.
+	Policy   string
+	Revision int
+	// Image is the policy's image as the policy writes it.
+	Image    string
+	Old, New Value
+	Cause    string
+}
+
+// String is the line as it stands in a commit's last paragraph.
+func (t Trailer) String() string {
+	key := UpdateKey
+	if t.Rollback {
+		key = RollbackKey
+	}
+	return fmt.Sprintf("%s: %s %d %s %s -> %s cause=%s", key, t.Policy, t.Revision, t.Image, t.Old, t.New, t.Cause)
+}
+
+var (
+	// trailerLine is what git-interpret-trailers takes for a trailer.
+	trailerLine = regexp.MustCompile(`^[A-Za-z0-9-]+[ \t]*:`)
+	causeWord   = regexp.MustCompile(`^(schedule|resume|pin|event/[A-Za-z0-9._-]+|build/[a-z0-9.-]+/[a-z0-9.-]+)$`)
+)
+
+// Parse returns Pintle's trailers of a commit message, as `git
+// interpret-trailers --parse` reads them: from the last paragraph, if it is one
+// of trailers. Lines of Pintle's that are malformed are left out.
+func Parse(message string) []Trailer {
+	var found []Trailer
+	for _, line := range lastParagraph(message) {
+		if t, ok := parseLine(line); ok {
+			found = append(found, t)
+		}
+	}
+	return found
+}
+
+// lastParagraph returns the lines of the message's trailer block, if it has one.
+func lastParagraph(message string) []string {
+	lines := strings.Split(strings.TrimRight(strings.ReplaceAll(message, "\r\n", "\n"), "\n \t"), "\n")
+	start := len(lines)
+	for start > 0 && strings.TrimSpace(lines[start-1]) != "" {
+		start--
+	}
+	if start == 0 {
+		return nil // The first paragraph is the title.
+	}
+	block := lines[start:]
+	for i, line := range block {
+		continued := i > 0 && (line[0] == ' ' || line[0] == '\t')
+		if !continued && !trailerLine.MatchString(line) && !strings.HasPrefix(line, "(cherry picked from commit ") {
+			return nil
+		}
+	}
+	return block
+}
+
+func parseLine(line string) (Trailer, bool) {
+	key, text, _ := strings.Cut(line, ":")
+	if key != UpdateKey && key != RollbackKey {
+		return Trailer{}, false
+	}
+	words := strings.Fields(text)
+	if len(words) < 7 || words[4] != "->" {
+		return Trailer{}, false
+	}
+	t := Trailer{Rollback: key == RollbackKey, Policy: words[0], Image: words[2]}
+	revision, err := strconv.Atoi(words[1])
+	var okOld, okNew bool
+	t.Revision = revision
+	t.Old, okOld = ParseValue(words[3])
+	t.New, okNew = ParseValue(words[5])
+	cause, okCause := strings.CutPrefix(words[6], "cause=")
+	t.Cause = cause
+	ok := err == nil && revision > 0 && revision < 1<<31 && okOld && okNew && okCause && causeWord.MatchString(cause)
+	return t, ok && strings.Count(t.Policy, "/") == 1
+}

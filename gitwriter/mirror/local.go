@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mirror
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp/sideband"
+	"github.com/go-git/go-git/v5/plumbing/transport"
+)
+
+// localRemote is a repository on this machine, served by the git command one
+// request at a time as a web server would, so that its hooks run and its checks
+// hold. A push into a checkout also moves its index and files, and is refused by
+// git where they are not clean (receive.denyCurrentBranch=updateInstead).
+type localRemote struct {
+	dir      string
+	checkout bool
+}
+
+// newLocalRemote finds out what dir is.
+func newLocalRemote(dir string) (*localRemote, error) {
+	name := dir
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read %s: %w", name, err)
+	}
+	if _, err := os.Stat(filepath.Join(abs, ".git")); err == nil {
+		shallow, err := gitOutput(abs, "rev-parse", "--is-shallow-repository")
+		if err == nil && shallow == "true" {
+			return nil, &Error{Repository: name, Op: "read", Kind: Shallow,
+				Err:  errors.New("the checkout is shallow, and its history says what was rolled back"),
+				Hint: "run `git fetch --unshallow` first (in CI: fetch-depth 0), or give the repository's URL"}
+		}
+		return &localRemote{dir: abs, checkout: true}, nil
+	}
+	bare, err := gitOutput(abs, "rev-parse", "--is-bare-repository")
+	if err != nil || bare != "true" {
+		return nil, &Error{Repository: name, Op: "read", Kind: NotFound,
+			Err:  errors.New("there is no Git repository"),
+			Hint: "give a URL, a bare repository, or the top folder of a checkout"}
+	}
+	return &localRemote{dir: abs}, nil
+}
+
+func gitOutput(dir string, args ...string) (string, error) {
+	cmd := exec.Command("git", args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "LC_ALL=C")
+	out, err := cmd.Output()
+	return strings.TrimSpace(string(out)), err
+}
+
+func (r *localRemote) git(ctx context.Context, stdin io.Reader, args ...string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, "git", args...)
+	cmd.Env = append(os.Environ(), "LC_ALL=C", "GIT_PROTOCOL=", "GIT_TERMINAL_PROMPT=0")
+	cmd.Stdin = stdin
+	cmd.WaitDelay = 5 * time.Second
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Run(); err != nil {
+		return nil, fmt.Errorf("git: %s: %w", oneLine(errs.String()), err)
+	}
+	return out.Bytes(), nil
+}
+
+func (r *localRemote) uploadPack(args ...string) []string {
+	config := []string{"-c", "uploadpack.allowFilter=true", "-c", "uploadpack.allowAnySHA1InWant=true", "upload-pack", "--stateless-rpc"}
+	return append(append(config, args...), r.dir)
+}
+
+func (r *localRemote) advertise(ctx context.Context) (*packp.AdvRefs, error) {
+	out, err := r.git(ctx, nil, r.uploadPack("--advertise-refs")...)
+	if err != nil {
+		return nil, err
+	}
+	refs := packp.NewAdvRefs()
+	err = refs.Decode(bytes.NewReader(out))
+	if errors.Is(err, packp.ErrEmptyAdvRefs) || err == nil && refs.IsEmpty() {
+		return nil, transport.ErrEmptyRemoteRepository
+	}
+	if err != nil {
+		return nil, err
+	}
+	transport.FilterUnsupportedCapabilities(refs.Capabilities)
+	return refs, nil
+}
+
+func (r *localRemote) upload(ctx context.Context, req *packp.UploadPackRequest) (io.ReadCloser, *packp.UploadPackResponse, error) {
+	var in bytes.Buffer
+	if err := req.UploadRequest.Encode(&in); err != nil {
+		return nil, nil, err
+	}
+	if err := req.UploadHaves.Encode(&in, false); err != nil {
+		return nil, nil, err
+	}
+	in.WriteString("0009done\n")
+	out, err := r.git(ctx, &in, r.uploadPack()...)
+	if err != nil {
+		return nil, nil, err
+	}
+	res := packp.NewUploadPackResponse(req)
+	if err := res.Decode(io.NopCloser(bytes.NewReader(out))); err != nil {
+		return nil, nil, err
+	}
+	return res, res, nil
+}
+
+func (r *localRemote) receive(ctx context.Context, req *packp.ReferenceUpdateRequest) (*packp.ReportStatus, error) {
+	var in bytes.Buffer
+	if err := req.Encode(&in); err != nil {
+		return nil, err
+	}
+	out, err := r.git(ctx, &in, "-c", "receive.denyCurrentBranch=updateInstead", "receive-pack", "--stateless-rpc", r.dir)
+	if err != nil {
+		return nil, err
+	}
+	var body io.Reader = bytes.NewReader(out)
+	if req.Capabilities.Supports(capability.Sideband64k) {
+		demux := sideband.NewDemuxer(sideband.Sideband64k, body)
+		demux.Progress = req.Progress
+		body = demux
+	}
+	report := packp.NewReportStatus()
+	if err := report.Decode(body); err != nil {
+		return nil, err
+	}
+	return report, report.Error()
+}

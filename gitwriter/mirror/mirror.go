@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mirror
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/format/packfile"
+	"github.com/go-git/go-git/v5/plumbing/object"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp/sideband"
+	"github.com/go-git/go-git/v5/plumbing/transport"
+	"github.com/go-git/go-git/v5/storage/memory"
+)
+
+const (
+	lookupTimeout   = time.Minute
+	transferTimeout = 10 * time.Minute
+	// maxPackBytes bounds what one fetch may bring.
+	maxPackBytes = 2 << 30
+	// MaxBlobBytes is the largest file that is read. Where the server filters,
+	// larger ones are not even fetched.
+	MaxBlobBytes = 4 << 20
+)
+
+// Auth is a username and password (or token) for HTTP(S).
+type Auth struct{ Username, Password string }
+
+// Mirror is one branch of one repository. It is not safe for concurrent use:
+// one pass at a time works on a repository.
+type Mirror struct {
+	name   string
+	remote remote
+	branch plumbing.ReferenceName // empty: the default branch
+	store  *memory.Storage
+	caps   *capability.List
+	tip    plumbing.Hash // as last looked up
+	head   plumbing.Hash // as last fetched
+	log    commitLog
+}
+
+// Open prepares to use the branch (empty: the default one) of a repository: an
+// HTTP(S) or file URL, a bare repository, or a checkout. It reads nothing yet.
+// Errors are of type *Error.
+func Open(repo, branch string, auth Auth) (*Mirror, error) {
+	m := &Mirror{name: repo, store: memory.NewStorage(), log: commitLog{}}
+	if branch != "" {
+		m.branch = plumbing.NewBranchReferenceName(strings.TrimPrefix(branch, "refs/heads/"))
+	}
+	var err error
+	m.remote, m.name, err = openRemote(repo, auth)
+	return m, err
+}
+
+// openRemote also returns the repository's name without credentials.
+func openRemote(repo string, auth Auth) (remote, string, error) {
+	scheme, _, ok := strings.Cut(repo, "://")
+	if !ok {
+		r, err := newLocalRemote(repo)
+		return r, repo, err
+	}
+	u, err := url.Parse(repo)
+	if err != nil {
+		// The parser's own words would repeat a password.
+		return nil, "", &Error{Repository: scheme + "://…", Op: "read", Kind: NotFound, Err: errors.New("the URL is malformed")}
+	}
+	if u.User != nil && auth == (Auth{}) {
+		auth.Username = u.User.Username()
+		auth.Password, _ = u.User.Password()
+	}
+	u.User = nil
+	switch u.Scheme {
+	case "file":
+		r, err := newLocalRemote(u.Path)
+		return r, u.Path, err
+	case "http", "https":
+		endpoint, err := transport.NewEndpoint(u.String())
+		if err != nil {
+			return nil, "", &Error{Repository: u.String(), Op: "read", Kind: NotFound, Err: err}
+		}
+		return newHTTPRemote(endpoint, auth), u.String(), nil
+	}
+	return nil, "", &Error{Repository: u.String(), Op: "read", Kind: NotFound,
+		Err: fmt.Errorf("the scheme %q is not supported", u.Scheme), Hint: "use https, http, file, or a path"}
+}
+
+// Checkout tells whether the repository is a checkout, whose branch, index and
+// files a push moves.
+func (m *Mirror) Checkout() bool {
+	local, ok := m.remote.(*localRemote)
+	return ok && local.checkout
+}
+
+// Name is the repository's URL or path, without credentials.
+func (m *Mirror) Name() string { return m.name }
+
+// Branch is the branch's short name, known after the first Tip.
+func (m *Mirror) Branch() string { return m.branch.Short() }
+
+// Head is the commit that the last Fetch brought.
+func (m *Mirror) Head() plumbing.Hash { return m.head }
+
+// Tip asks the server for the branch's tip: one request, no pack.
+func (m *Mirror) Tip(ctx context.Context) (plumbing.Hash, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
+	defer cancel()
+	refs, err := m.remote.advertise(ctx)
+	if err != nil {
+		return plumbing.ZeroHash, m.explain("read", err)
+	}
+	m.caps = refs.Capabilities
+	if m.branch == "" {
+		if m.branch = defaultBranch(refs); m.branch == "" {
+			return plumbing.ZeroHash, &Error{Repository: m.name, Op: "read", Kind: NoBranch,
+				Err: errors.New("the repository names no default branch"), Hint: "name one with --branch"}
+		}
+	}
+	tip, ok := refs.References[m.branch.String()]
+	if !ok {
+		return plumbing.ZeroHash, &Error{Repository: m.name, Op: "read", Kind: NoBranch,
+			Err: fmt.Errorf("there is no branch %q", m.branch.Short()), Hint: "name an existing one with --branch"}
+	}
+	m.tip = tip
+	return tip, nil
+}
+
+// defaultBranch is where the advertised HEAD points.
+func defaultBranch(refs *packp.AdvRefs) plumbing.ReferenceName {
+	for _, symref := range refs.Capabilities.Get(capability.SymRef) {
+		if name, target, ok := strings.Cut(symref, ":"); ok && name == "HEAD" {
+			return plumbing.ReferenceName(target)
+		}
+	}
+	return ""
+}
+
+// Fetch brings the tip that Tip found: the first time without history, later
+// only what is new. It does nothing where the tip has not moved.
+func (m *Mirror) Fetch(ctx context.Context) error {
+	if m.head == m.tip && !m.head.IsZero() {
+		return nil
+	}
+	req := m.newRequest(m.tip)
+	if m.head.IsZero() {
+		req.Depth = packp.DepthCommits(1)
+		m.mustSet(req, capability.Shallow)
+	} else {
+		req.Haves = []plumbing.Hash{m.head}
+		if !m.canAsk() {
+			// The head counts as shallow, so that the server does not take for
+			// granted that what its ancestors held is here. Where single
+			// objects can be asked for, Need brings the few that are missing.
+			req.Shallows = []plumbing.Hash{m.head}
+			m.mustSet(req, capability.Shallow)
+		}
+	}
+	m.filter(req, packp.FilterBlobLimit(MaxBlobBytes+1, packp.BlobLimitPrefixNone))
+	if err := m.fetch(ctx, req, m.store); err != nil {
+		return err
+	}
+	m.head = m.tip
+	return nil
+}
+
+func (m *Mirror) newRequest(wants ...plumbing.Hash) *packp.UploadPackRequest {
+	req := packp.NewUploadPackRequestFromCapabilities(m.caps)
+	req.Wants = wants
+	m.mustSet(req, capability.NoProgress)
+	return req
+}
+
+// mustSet asks for a capability that the server offers.
+func (m *Mirror) mustSet(req *packp.UploadPackRequest, c capability.Capability) {
+	if m.caps.Supports(c) {
+		// Set only fails for capabilities that want an argument.
+		_ = req.Capabilities.Set(c)
+	}
+}
+
+// filter asks the server to leave objects out, where it can.
+func (m *Mirror) filter(req *packp.UploadPackRequest, f packp.Filter) {
+	if m.canFilter() {
+		m.mustSet(req, capability.Filter)
+		req.Filter = f
+	}
+}
+
+func (m *Mirror) canFilter() bool { return m.caps.Supports(capability.Filter) }
+
+// canAsk tells whether single objects can be asked for by id.
+func (m *Mirror) canAsk() bool {
+	return m.canFilter() && (m.caps.Supports(capability.AllowReachableSHA1InWant) || m.caps.Supports(anySHA1))
+}
+
+// anySHA1 is uploadpack.allowAnySHA1InWant as servers advertise it.
+const anySHA1 capability.Capability = "allow-any-sha1-in-want"
+
+// fetch runs one request and keeps the objects that it brings.
+func (m *Mirror) fetch(ctx context.Context, req *packp.UploadPackRequest, into *memory.Storage) error {
+	ctx, cancel := context.WithTimeout(ctx, transferTimeout)
+	defer cancel()
+	body, _, err := m.remote.upload(ctx, req)
+	if err != nil {
+		return m.explain("fetch from", err)
+	}
+	var pack io.Reader = body
+	switch {
+	case req.Capabilities.Supports(capability.Sideband64k):
+		pack = sideband.NewDemuxer(sideband.Sideband64k, body)
+	case req.Capabilities.Supports(capability.Sideband):
+		pack = sideband.NewDemuxer(sideband.Sideband, body)
+	}
+	limited := &io.LimitedReader{R: pack, N: maxPackBytes}
+	err = errors.Join(packfile.UpdateObjectStorage(into, limited), body.Close())
+	if limited.N <= 0 {
+		return &Error{Repository: m.name, Op: "fetch from", Kind: Limit, Err: fmt.Errorf("the pack is larger than %d bytes", maxPackBytes)}
+	}
+	return m.explain("fetch from", err)
+}
+
+// Tree reads a tree that was fetched.
+func (m *Mirror) Tree(id plumbing.Hash) (*object.Tree, error) {
+	t, err := object.GetTree(m.store, id)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read tree %s: %w", id, err)
+	}
+	return t, nil
+}
+
+// ErrTooLarge is returned for a blob over MaxBlobBytes.
+var ErrTooLarge = fmt.Errorf("the file is larger than %d MiB", MaxBlobBytes>>20)
+
+// Blob reads a blob that was fetched. It returns ErrTooLarge for one over
+// MaxBlobBytes, fetched or not.
+func (m *Mirror) Blob(id plumbing.Hash) ([]byte, error) {
+	o, ok := m.store.Blobs[id]
+	if !ok || o.Size() > MaxBlobBytes {
+		return nil, ErrTooLarge
+	}
+	r, err := o.Reader()
+	if err != nil {
+		return nil, fmt.Errorf("cannot read blob %s: %w", id, err)
+	}
+	return io.ReadAll(r)
+}
+
+// Forget drops the content of a blob that will not be read again.
+func (m *Mirror) Forget(id plumbing.Hash) {
+	delete(m.store.Blobs, id)
+	delete(m.store.Objects, id)
+}
+
+// HeadCommit is the commit that the last Fetch brought.
+func (m *Mirror) HeadCommit() (*object.Commit, error) {
+	c, err := object.GetCommit(m.store, m.head)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read commit %s: %w", m.head, err)
+	}
+	return c, nil
+}

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mirror
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sort"
+	"strings"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/filemode"
+	"github.com/go-git/go-git/v5/plumbing/format/packfile"
+	"github.com/go-git/go-git/v5/plumbing/object"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
+)
+
+// Draft is a row of commits on top of the head that is not pushed yet.
+type Draft struct {
+	mirror  *Mirror
+	base    plumbing.Hash
+	tip     plumbing.Hash
+	tree    plumbing.Hash
+	objects []plumbing.Hash
+}
+
+// NewDraft starts a row of commits on the head.
+func (m *Mirror) NewDraft() (*Draft, error) {
+	head, err := m.HeadCommit()
+	if err != nil {
+		return nil, err
+	}
+	return &Draft{mirror: m, base: m.head, tip: m.head, tree: head.TreeHash}, nil
+}
+
+// Commit adds a commit that gives existing regular files new content. Trees
+// off the changed paths are reused by id.
+func (d *Draft) Commit(files map[string][]byte, author object.Signature, message string) (plumbing.Hash, error) {
+	blobs := make(map[string]plumbing.Hash, len(files))
+	for path, content := range files {
+		o := d.mirror.store.NewEncodedObject()
+		o.SetType(plumbing.BlobObject)
+		w, err := o.Writer()
+		if err != nil {
+			return plumbing.ZeroHash, fmt.Errorf("cannot write %s: %w", path, err)
+		}
+		if _, err := w.Write(content); err != nil {
+			return plumbing.ZeroHash, fmt.Errorf("cannot write %s: %w", path, err)
+		}
+		if blobs[path], err = d.add(o); err != nil {
+			return plumbing.ZeroHash, err
+		}
+	}
+	tree, err := d.rewrite(d.tree, blobs)
+	if err != nil {
+		return plumbing.ZeroHash, err
+	}
+	c := &object.Commit{Author: author, Committer: author, Message: message, TreeHash: tree, ParentHashes: []plumbing.Hash{d.tip}}
+	o := d.mirror.store.NewEncodedObject()
+	if err := c.Encode(o); err != nil {
+		return plumbing.ZeroHash, fmt.Errorf("cannot write a commit: %w", err)
+	}
+	d.tip, err = d.add(o)
+	d.tree = tree
+	return d.tip, err
+}
+
+func (d *Draft) add(o plumbing.EncodedObject) (plumbing.Hash, error) {
+	h, err := d.mirror.store.SetEncodedObject(o)
+	if err != nil {
+		return h, fmt.Errorf("cannot write an object: %w", err)
+	}
+	d.objects = append(d.objects, h)
+	return h, nil
+}
+
+// rewrite returns the tree with the files below it replaced.
+func (d *Draft) rewrite(tree plumbing.Hash, files map[string]plumbing.Hash) (plumbing.Hash, error) {
+	old, err := d.mirror.Tree(tree)
+	if err != nil {
+		return plumbing.ZeroHash, err
+	}
+	below := map[string]map[string]plumbing.Hash{}
+	here := map[string]plumbing.Hash{}
+	for path, blob := range files {
+		folder, rest, nested := strings.Cut(path, "/")
+		if !nested {
+			here[path] = blob
+			continue
+		}
+		if below[folder] == nil {
+			below[folder] = map[string]plumbing.Hash{}
+		}
+		below[folder][rest] = blob
+	}
+	entries := append([]object.TreeEntry(nil), old.Entries...)
+	for i, e := range entries {
+		if blob, ok := here[e.Name]; ok && !fileID(e).IsZero() {
+			entries[i].Hash = blob
+			delete(here, e.Name)
+		}
+		if nested, ok := below[e.Name]; ok && e.Mode == filemode.Dir {
+			if entries[i].Hash, err = d.rewrite(e.Hash, nested); err != nil {
+				return plumbing.ZeroHash, err
+			}
+			delete(below, e.Name)
+		}
+	}
+	if len(here)+len(below) > 0 {
+		return plumbing.ZeroHash, errors.New("cannot write a tree: a file to change is not there")
+	}
+	o := d.mirror.store.NewEncodedObject()
+	sort.Sort(object.TreeEntrySorter(entries))
+	if err := (&object.Tree{Entries: entries}).Encode(o); err != nil {
+		return plumbing.ZeroHash, fmt.Errorf("cannot write a tree: %w", err)
+	}
+	return d.add(o)
+}
+
+// Push sends the drafted commits and moves the branch from the draft's base to
+// the last of them, if nobody moved it meanwhile. It returns *RaceError where
+// somebody did, and *Error otherwise. On success the last commit is the head.
+func (d *Draft) Push(ctx context.Context) error {
+	m := d.mirror
+	req, progress, err := d.request()
+	if err != nil {
+		return err
+	}
+	pushCtx, cancel := context.WithTimeout(ctx, transferTimeout)
+	defer cancel()
+	report, err := m.remote.receive(pushCtx, req)
+	if err == nil && report != nil {
+		m.head, m.tip = d.tip, d.tip
+		return nil
+	}
+	if err == nil {
+		err = errors.New("the server did not say whether it took the push")
+	}
+	return d.judge(ctx, err, progress.String())
+}
+
+func (d *Draft) request() (*packp.ReferenceUpdateRequest, *strings.Builder, error) {
+	var pack bytes.Buffer
+	if _, err := packfile.NewEncoder(&pack, d.mirror.store, false).Encode(d.objects, 0); err != nil {
+		return nil, nil, fmt.Errorf("cannot make a pack: %w", err)
+	}
+	progress := &strings.Builder{}
+	req := packp.NewReferenceUpdateRequest()
+	for _, c := range []capability.Capability{capability.ReportStatus, capability.Sideband64k} {
+		_ = req.Capabilities.Set(c)
+	}
+	_ = req.Capabilities.Set(capability.Agent, "pintle")
+	req.Commands = []*packp.Command{{Name: d.mirror.branch, Old: d.base, New: d.tip}}
+	req.Packfile = io.NopCloser(&pack)
+	req.Progress = progress
+	return req, progress, nil
+}
+
+// judge finds out what a failed push means by looking at the branch, whatever
+// words the server used.
+func (d *Draft) judge(ctx context.Context, err error, said string) error {
+	m := d.mirror
+	tip, tipErr := m.Tip(ctx)
+	switch {
+	case tipErr != nil:
+		return m.explain("push to", errors.Join(err, tipErr))
+	case tip == d.tip:
+		// It was taken; only the answer was lost.
+		m.head = d.tip
+		return nil
+	case tip != d.base:
+		return &RaceError{Err: err}
+	}
+	var known *Error
+	if explained := m.explain("push to", err); errors.As(explained, &known) && known.Kind != Unreachable {
+		return explained
+	}
+	e := &Error{Repository: m.name, Op: "push to", Kind: Rejected, Err: fmt.Errorf("the server refuses the push: %s", oneLine(err.Error()+" "+said)),
+		Hint: fmt.Sprintf("check that branch %q may be pushed to with these credentials", m.branch.Short())}
+	if m.Checkout() {
+		e.Hint = "commit or stash what is not clean in the checkout"
+	}
+	return e
+}

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package reconcile
+
+// Reason is the word for a verdict. A policy reports the gravest of its fields.
+type Reason string
+
+// The reasons a policy or a field can have, in the words of docs/commands.md.
+const (
+	// UpToDate: the field holds the selection.
+	UpToDate Reason = "UpToDate"
+	// Updated: the field was moved to the selection by this pass.
+	Updated Reason = "Updated"
+	// Due is what Updated reads in a plan: a sync would move the field.
+	Due Reason = "Due"
+	// RolledBack: the selection was undone, or a newer one is needed to end a
+	// hold; the field stays as it is and follows again by itself.
+	RolledBack Reason = "RolledBack"
+	// ManuallySet: somebody set the field to what the rule does not admit; it
+	// stays until it is set back.
+	ManuallySet Reason = "ManuallySet"
+	// Pinned: the policy declares a pin.
+	Pinned Reason = "Pinned"
+	// Suspended: the policy is suspended.
+	Suspended Reason = "Suspended"
+	// TooYoung: the best candidates have not reached the minimum age.
+	TooYoung Reason = "TooYoung"
+	// NoMatch: no tag of the registry fits the rule.
+	NoMatch Reason = "NoMatch"
+	// DowngradeRefused: the selection ranks below what the field holds.
+	DowngradeRefused Reason = "DowngradeRefused"
+	// NoField: nothing in the repository is bound to the policy.
+	NoField Reason = "NoField"
+	// Failed: the policy could not be resolved, or the field not be written.
+	Failed Reason = "Failed"
+)
+
+// Report is what a plan or a sync found and did. Its JSON is stable.
+type Report struct {
+	// Head is the commit that the branch holds after the pass.
+	Head string `json:"head"`
+	// Branch is the branch's short name.
+	Branch string `json:"branch"`
+	// Commits were made by a sync or, without a sha, would be by a plan.
+	Commits []Commit `json:"commits"`
+	// Policies are all policies found, sorted by namespace and name.
+	Policies []Policy `json:"policies"`
+	// Problems are what else is wrong, sorted by file and line.
+	Problems []Problem `json:"problems"`
+	// Diffs holds the files that the commits change, for people.
+	Diffs []FileDiff `json:"-"`
+	// Checkout is true where the repository is a checkout whose branch, index
+	// and files were moved without a push.
+	Checkout bool `json:"-"`
+}
+
+// Commit is one commit of a pass.
+type Commit struct {
+	// SHA is empty in a plan.
+	SHA     string   `json:"sha"`
+	Subject string   `json:"subject"`
+	Changes []Change `json:"changes"`
+}
+
+// Change is one scalar that a commit moves. Old and New are the scalar's values.
+type Change struct {
+	Policy string `json:"policy"`
+	Image  string `json:"image"`
+	File   string `json:"file"`
+	Line   int    `json:"line"`
+	Old    string `json:"old"`
+	New    string `json:"new"`
+	// Repinned is true where the version stays and only a digest is added,
+	// which restarts workloads all the same; people see these counted apart.
+	Repinned bool `json:"-"`
+}
+
+// TagDigest is a tag and the digest that it stands for.
+type TagDigest struct {
+	Tag    string `json:"tag"`
+	Digest string `json:"digest"`
+}
+
+// Policy is the outcome for one policy.
+type Policy struct {
+	Name      string `json:"name"`
+	Namespace string `json:"namespace"`
+	Image     string `json:"image"`
+	// Selected is null where nothing could be selected.
+	Selected *TagDigest `json:"selected"`
+	// Current is null where the fields differ, or where there is none.
+	Current *TagDigest `json:"current"`
+	Reason  Reason     `json:"reason"`
+	Message string     `json:"message"`
+	Fields  []Field    `json:"fields"`
+}
+
+// Field is the verdict of one bound scalar.
+type Field struct {
+	File   string `json:"file"`
+	Line   int    `json:"line"`
+	Value  string `json:"value"`
+	Reason Reason `json:"reason"`
+	// Message says why, in one sentence.
+	Message string `json:"message"`
+}
+
+// Problem is something wrong that a person should mend. File and Line are
+// empty where it has no place in the repository.
+type Problem struct {
+	File    string `json:"file"`
+	Line    int    `json:"line"`
+	Message string `json:"message"`
+}
+
+// FileDiff is a file before and after the pass.
+type FileDiff struct {
+	Path     string
+	Old, New []byte
+}
+
+// Explanation is every candidate of a policy and the verdict of every field.
+type Explanation struct {
+	Policy     Policy      `json:"policy"`
+	Rule       string      `json:"rule"`
+	Candidates []Candidate `json:"candidates"`
+	Vetoes     []Veto      `json:"vetoes"`
+	Problems   []Problem   `json:"problems"`
+}
+
+// Candidate is a tag with its rank from 1, or with the reason it was dropped.
+type Candidate struct {
+	Tag     string `json:"tag"`
+	Rank    int    `json:"rank,omitempty"`
+	Dropped string `json:"dropped,omitempty"`
+}
+
+// Veto is a value that was undone and will not be written again.
+type Veto struct {
+	TagDigest
+	// By is the commit that undid it, where Git tells; Author and When (RFC
+	// 3339) are that commit's.
+	By     string `json:"by,omitempty"`
+	Author string `json:"author,omitempty"`
+	When   string `json:"when,omitempty"`
+}
