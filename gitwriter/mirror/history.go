@@ -183,12 +183,6 @@ func (m *Mirror) fetchObjects(ctx context.Context, ids []plumbing.Hash) error {
 	return nil
 }
 
-// Entry is a file in a tree.
-type Entry struct {
-	Path string
-	Blob plumbing.Hash
-}
-
 // Pair is two trees at one path to be compared, either of them zero where there
 // is none.
 type Pair struct{ Old, New plumbing.Hash }
