@@ -11,10 +11,11 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/object"
 )
 
-// Version is a content that a file had, from a commit on, in the order of the
-// commits asked for. Blob is zero where there was no such file.
+// Version is a content that a file had in a run of commits. Blob is zero where
+// there was no such file.
 type Version struct {
-	Commit *Commit
+	// Oldest is the last commit of the run in the order that was asked for.
+	Oldest *Commit
 	Blob   plumbing.Hash
 }
 
@@ -46,7 +47,7 @@ func (m *Mirror) Past(ctx context.Context, commits []*Commit, files []string) (m
 				if err != nil {
 					return nil, err
 				}
-				runs = appendRun(runs, Version{v.Commit, entries[path.Base(p)].Hash})
+				runs = appendRun(runs, Version{v.Oldest, entries[path.Base(p)].Hash})
 			}
 			known[p] = runs
 		}
@@ -60,6 +61,7 @@ func (m *Mirror) Past(ctx context.Context, commits []*Commit, files []string) (m
 
 func appendRun(runs []Version, v Version) []Version {
 	if len(runs) > 0 && runs[len(runs)-1].Blob == v.Blob {
+		runs[len(runs)-1].Oldest = v.Oldest
 		return runs
 	}
 	return append(runs, v)

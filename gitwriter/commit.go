@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gitwriter
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-git/go-git/v5/plumbing/object"
+
+	"github.com/pintle-dev/pintle/gitwriter/ledger"
+	"github.com/pintle-dev/pintle/gitwriter/manifest"
+)
+
+// maxListed bounds the changes that a commit message lists one by one.
+const maxListed = 100
+
+// Update moves one slot of a policy.
+type Update struct {
+	Slot    Slot
+	Changes []manifest.Change
+	// New is what the slot holds then; Wrote is the whole selection.
+	New, Wrote ledger.Value
+	Revision   int
+	Cause      string
+}
+
+// Planned is a commit to be made.
+type Planned struct {
+	// Image is the one that the commit is about.
+	Image   string
+	Updates []Update
+}
+
+// Subject is the message's first line.
+func (p Planned) Subject() string {
+	var tags []string
+	for _, u := range p.Updates {
+		word := u.Wrote.Tag()
+		if u.Slot.Value.Tag() == word {
+			word += " at " + shortDigest(u.Wrote.Digest())
+		}
+		if !slices.Contains(tags, word) {
+			tags = append(tags, word)
+		}
+	}
+	const listed = 3
+	if len(tags) > listed {
+		tags = append(tags[:listed:listed], "…")
+	}
+	return fmt.Sprintf("Update %s to %s", p.Image, strings.Join(tags, ", "))
+}
+
+func shortDigest(digest string) string {
+	algorithm, hex, _ := strings.Cut(digest, ":")
+	return algorithm + ":" + hex[:min(len(hex), 12)]
+}
+
+// Message is the whole message: what moved where, and the trailers that make
+// the commit an entry.
+func (p Planned) Message() string {
+	var b strings.Builder
+	b.WriteString(p.Subject() + "\n\n")
+	listed := 0
+	for _, u := range p.Updates {
+		for _, c := range u.Changes {
+			if listed++; listed > maxListed {
+				continue
+			}
+			fmt.Fprintf(&b, "- %s:%d: %s -> %s\n", oneLine(c.Field.File), c.Field.Line, display(u.Slot.Value), u.New)
+		}
+	}
+	if listed > maxListed {
+		fmt.Fprintf(&b, "- and %d more\n", listed-maxListed)
+	}
+	b.WriteString("\n")
+	for _, t := range p.trailers() {
+		b.WriteString(t.String() + "\n")
+	}
+	return b.String()
+}
+
+func display(v ledger.Value) string {
+	if v == ledger.Unknown {
+		return "(no reference)"
+	}
+	return string(v)
+}
+
+// oneLine makes a file's name fit for a line of text.
+func oneLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return '?'
+		}
+		return r
+	}, s)
+}
+
+// trailers has one line for each policy and distinct old value.
+func (p Planned) trailers() []ledger.Trailer {
+	var lines []ledger.Trailer
+	for _, u := range p.Updates {
+		t := ledger.Trailer{Policy: u.Slot.Policy, Revision: u.Revision, Image: p.Image, Old: u.Slot.Value, New: u.Wrote, Cause: u.Cause}
+		if !slices.Contains(lines, t) {
+			lines = append(lines, t)
+		}
+	}
+	return lines
+}
+
+// Edited is a file that planned commits change.
+type Edited struct {
+	Path     string
+	Old, New []byte
+}
+
+// Refused is an update that could not be made; its file stays as it was.
+type Refused struct {
+	Update Update
+	Err    error
+}
+
+// Edit applies planned commits in memory, in their order. Updates that can't be
+// made are taken out of the returned plan and returned on their own; commits
+// without updates are left out. A file's content after each commit is in the
+// result at the commit's index.
+func (r *Repository) Edit(plan []Planned) (kept []Planned, contents []map[string][]byte, refused []Refused, err error) {
+	current := map[string][]byte{}
+	for _, p := range plan {
+		done := Planned{Image: p.Image}
+		touched := map[string][]byte{}
+		for _, path := range pathsOf(p.Updates) {
+			updates := updatesIn(p.Updates, path)
+			before, ok := current[path]
+			if !ok {
+				if before, err = r.Content(path); err != nil {
+					return nil, nil, nil, err
+				}
+			}
+			after, made, failed, err := r.editFile(path, before, updates)
+			if err != nil {
+				return nil, nil, nil, err
+			}
+			refused = append(refused, failed...)
+			if len(made) == 0 {
+				continue
+			}
+			done.Updates = append(done.Updates, made...)
+			current[path], touched[path] = after, after
+		}
+		if len(done.Updates) > 0 {
+			kept = append(kept, done)
+			contents = append(contents, touched)
+		}
+	}
+	return kept, contents, refused, nil
+}
+
+// editFile makes all updates of one file at once, or, if one of them is
+// refused, each on its own.
+func (r *Repository) editFile(path string, content []byte, updates []Update) (after []byte, made []Update, refused []Refused, err error) {
+	var changes []manifest.Change
+	for _, u := range updates {
+		changes = append(changes, u.Changes...)
+	}
+	after, err = r.splice(path, content, changes)
+	if err == nil {
+		return after, updates, nil, nil
+	}
+	after = content
+	for _, u := range updates {
+		edited, err := r.splice(path, after, u.Changes)
+		if err != nil {
+			refused = append(refused, Refused{u, err})
+			continue
+		}
+		after = edited
+		made = append(made, u)
+	}
+	return after, made, refused, nil
+}
+
+// splice edits a content that may have been edited before, by an earlier commit
+// of the same push: fields are then found again by their keys.
+func (r *Repository) splice(path string, content []byte, changes []manifest.Change) ([]byte, error) {
+	original, err := r.Content(path)
+	if err != nil {
+		return nil, err
+	}
+	if string(original) != string(content) {
+		fields, _ := manifest.Scan(path, content, r.bound.Targets)
+		changes = slices.Clone(changes)
+		for i, c := range changes {
+			at := slices.IndexFunc(fields, func(f manifest.Field) bool { return f.Key == c.Field.Key && f.Policy == c.Field.Policy })
+			if at < 0 {
+				return nil, &manifest.EditError{File: path, Line: c.Field.Line, Reason: "the field is gone after another edit"}
+			}
+			changes[i].Field = fields[at]
+		}
+	}
+	return manifest.Edit(content, changes)
+}
+
+func pathsOf(updates []Update) []string {
+	var paths []string
+	for _, u := range updates {
+		if !slices.Contains(paths, u.Slot.ID.File) {
+			paths = append(paths, u.Slot.ID.File)
+		}
+	}
+	slices.Sort(paths)
+	return paths
+}
+
+func updatesIn(updates []Update, path string) []Update {
+	var found []Update
+	for _, u := range updates {
+		if u.Slot.ID.File == path {
+			found = append(found, u)
+		}
+	}
+	return found
+}
+
+// Push makes the commits that Edit returned and pushes them at once. It returns
+// their ids. A *mirror.RaceError means that the branch moved: call Update and
+// decide again.
+func (r *Repository) Push(ctx context.Context, plan []Planned, contents []map[string][]byte, name, email string, now time.Time) ([]string, error) {
+	draft, err := r.mirror.NewDraft()
+	if err != nil {
+		return nil, err
+	}
+	author := object.Signature{Name: name, Email: email, When: now}
+	ids := make([]string, 0, len(plan))
+	for i, p := range plan {
+		id, err := draft.Commit(contents[i], author, p.Message())
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, id.String())
+	}
+	if err := draft.Push(ctx); err != nil {
+		return nil, err
+	}
+	return ids, r.index(ctx)
+}

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gitwriter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/go-git/go-git/v5/plumbing"
+
+	"github.com/pintle-dev/pintle/gitwriter/manifest"
+	"github.com/pintle-dev/pintle/gitwriter/mirror"
+)
+
+// Repository is one branch of a manifest repository. One pass at a time works on
+// it; it is not safe for concurrent use.
+type Repository struct {
+	mirror *mirror.Mirror
+	// isDocument tells whether a file may hold policies.
+	isDocument func(content []byte) bool
+
+	root  plumbing.Hash
+	files map[string]*file
+	bound Bindings
+	moves map[plumbing.Hash][]move
+}
+
+// file is a manifest at the head.
+type file struct {
+	blob plumbing.Hash
+	// read is true once the content was looked at.
+	read              bool
+	marked, documents bool
+	tooLarge          bool
+	// fields and problems are what the content binds, once scanned.
+	scanned  bool
+	fields   []manifest.Field
+	problems []manifest.Problem
+}
+
+// Bindings are what policies say about fields, besides the markers.
+type Bindings struct {
+	// Images maps each policy, as <namespace>/<name>, to its image.
+	Images  map[string]string
+	Targets []manifest.Target
+}
+
+func (b Bindings) equal(o Bindings) bool {
+	return maps.Equal(b.Images, o.Images) && slices.Equal(b.Targets, o.Targets)
+}
+
+// Open prepares to use a repository; see mirror.Open. isDocument tells, without
+// parsing, whether a content may hold documents that Documents should return.
+func Open(repo, branch string, auth mirror.Auth, isDocument func([]byte) bool) (*Repository, error) {
+	m, err := mirror.Open(repo, branch, auth)
+	if err != nil {
+		return nil, err
+	}
+	return &Repository{mirror: m, isDocument: isDocument, files: map[string]*file{}, moves: map[plumbing.Hash][]move{}}, nil
+}
+
+// Name is the repository's URL or path, without credentials.
+func (r *Repository) Name() string { return r.mirror.Name() }
+
+// Branch is the branch's short name, known after the first Update.
+func (r *Repository) Branch() string { return r.mirror.Branch() }
+
+// Head is the commit that the repository was read at.
+func (r *Repository) Head() string { return r.mirror.Head().String() }
+
+// Checkout tells whether the repository is a checkout.
+func (r *Repository) Checkout() bool { return r.mirror.Checkout() }
+
+// Update reads what changed at the branch's head since the last time.
+func (r *Repository) Update(ctx context.Context) error {
+	if _, err := r.mirror.Tip(ctx); err != nil {
+		return err
+	}
+	if err := r.mirror.Fetch(ctx); err != nil {
+		return err
+	}
+	return r.index(ctx)
+}
+
+// index brings the list of manifests to the head.
+func (r *Repository) index(ctx context.Context) error {
+	head, err := r.mirror.HeadCommit()
+	if err != nil {
+		return err
+	}
+	diffs, err := r.mirror.Diff(ctx, []mirror.Pair{{Old: r.root, New: head.TreeHash}}, manifest.IsManifest)
+	if err != nil {
+		return err
+	}
+	if !r.root.IsZero() {
+		// A fetch brings what is new on the server, which is not all that is new here.
+		if err := r.need(ctx, diffs[0]); err != nil {
+			return err
+		}
+	}
+	for _, d := range diffs[0] {
+		if d.New.IsZero() {
+			delete(r.files, d.Path)
+			continue
+		}
+		r.files[d.Path] = r.look(d)
+	}
+	r.root = head.TreeHash
+	return nil
+}
+
+func (r *Repository) need(ctx context.Context, diffs []mirror.Difference) error {
+	var blobs []plumbing.Hash
+	for _, d := range diffs {
+		blobs = append(blobs, d.New)
+	}
+	return r.mirror.Need(ctx, blobs)
+}
+
+// look finds out without parsing what a new content may hold.
+func (r *Repository) look(d mirror.Difference) *file {
+	f := &file{blob: d.New, read: true}
+	content, err := r.mirror.Blob(d.New)
+	if err != nil {
+		f.tooLarge = true
+		return f
+	}
+	f.marked = manifest.MayMatter(d.Path, content, nil)
+	f.documents = r.isDocument(content)
+	return f
+}
+
+// Document is a file that may hold policies.
+type Document struct {
+	Path string
+	// ID changes with the content.
+	ID      string
+	Content []byte
+}
+
+// Documents returns the files that may hold policies, sorted by path.
+func (r *Repository) Documents() ([]Document, error) {
+	var found []Document
+	for _, path := range slices.Sorted(maps.Keys(r.files)) {
+		f := r.files[path]
+		if !f.documents {
+			continue
+		}
+		content, err := r.mirror.Blob(f.blob)
+		if err != nil {
+			return nil, fmt.Errorf("cannot read %s: %w", path, err)
+		}
+		found = append(found, Document{path, f.blob.String(), content})
+	}
+	return found, nil
+}
+
+// Fields returns what the bindings and the markers bind at the head, file by
+// file, and what is wrong with those files. Only files whose content or whose
+// targets changed since the last call are parsed.
+func (r *Repository) Fields(ctx context.Context, b Bindings) ([]manifest.Field, []manifest.Problem, error) {
+	if !r.bound.equal(b) {
+		r.bound = b
+		r.moves = map[plumbing.Hash][]move{}
+		for _, f := range r.files {
+			f.scanned = false
+		}
+	}
+	if err := r.scan(ctx); err != nil {
+		return nil, nil, err
+	}
+	var fields []manifest.Field
+	var problems []manifest.Problem
+	for _, path := range slices.Sorted(maps.Keys(r.files)) {
+		fields = append(fields, r.files[path].fields...)
+		problems = append(problems, r.files[path].problems...)
+	}
+	return fields, problems, nil
+}
+
+// scan parses the files that matter and are not parsed yet, and lets go of the
+// contents that nobody needs any more.
+func (r *Repository) scan(ctx context.Context) error {
+	var matter []string
+	var blobs []plumbing.Hash
+	for path, f := range r.files {
+		if f.scanned {
+			continue
+		}
+		f.scanned, f.fields, f.problems = true, nil, nil
+		switch {
+		case f.tooLarge:
+			f.problems = []manifest.Problem{{File: path, Message: mirror.ErrTooLarge.Error() + ", so it is not read"}}
+		case f.marked || manifest.MayMatter(path, nil, r.bound.Targets):
+			matter = append(matter, path)
+			blobs = append(blobs, f.blob)
+		case !f.documents:
+			r.mirror.Forget(f.blob)
+		}
+	}
+	if err := r.mirror.Need(ctx, blobs); err != nil {
+		return err
+	}
+	for _, path := range matter {
+		f := r.files[path]
+		content, err := r.mirror.Blob(f.blob)
+		if err != nil {
+			return fmt.Errorf("cannot read %s: %w", path, err)
+		}
+		f.fields, f.problems = manifest.Scan(path, content, r.bound.Targets)
+	}
+	return nil
+}
+
+// Content returns a file at the head that has fields.
+func (r *Repository) Content(path string) ([]byte, error) {
+	f, ok := r.files[path]
+	if !ok {
+		return nil, fmt.Errorf("cannot read %s: %w", path, errors.New("it is not there"))
+	}
+	return r.mirror.Blob(f.blob)
+}
