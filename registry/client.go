@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package registry
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+)
+
+// defaultTimeout is for one request: from its start to the last byte of its
+// answer.
+const defaultTimeout = 30 * time.Second
+
+// Options of a Client. The zero value is for public registries.
+type Options struct {
+	// PlainHTTP lists the registries, HOST or HOST:PORT, that speak HTTP without
+	// TLS. HOST alone means each of its ports. No other host is asked without
+	// TLS, loopback included.
+	PlainHTTP []string
+	// Keychain gives the logins; nil is Docker's: the configuration that `docker
+	// login` writes, and its credential helpers.
+	Keychain authn.Keychain
+	// Timeout is for one request with the whole of its answer; 0 is 30 s.
+	Timeout time.Duration
+}
+
+// Client asks registries. It is for the life of a process and safe for
+// concurrent use; ask through a Pass.
+type Client struct {
+	options Options
+	plain   map[string]bool // HOST or HOST:PORT, lower case
+	created createdCache
+	passes  atomic.Int64
+
+	mu    sync.Mutex
+	hosts map[string]*host
+}
+
+// New makes a Client. It asks nothing yet.
+func New(options Options) *Client {
+	if options.Keychain == nil {
+		options.Keychain = authn.DefaultKeychain
+	}
+	if options.Timeout <= 0 {
+		options.Timeout = defaultTimeout
+	}
+	c := &Client{options: options, plain: make(map[string]bool), hosts: make(map[string]*host)}
+	for _, entry := range options.PlainHTTP {
+		entry = strings.ToLower(entry)
+		if _, _, err := net.SplitHostPort(entry); err != nil {
+			entry = strings.Trim(entry, "[]") // HOST alone
+		}
+		c.plain[entry] = true
+	}
+	return c
+}
+
+// Pass starts a pass: every question is asked at most once in it, and the
+// answer, a fault included, holds to its end.
+func (c *Client) Pass() *Pass {
+	p := &Pass{client: c, number: c.passes.Add(1)}
+	p.challenges.keepFaults = true
+	p.tags.keepFaults = true
+	p.digests.keepFaults = true
+	p.created.keepFaults = true
+	return p
+}
+
+// Pass is one look at the registries. It is safe for concurrent use. Its errors
+// are *Error.
+type Pass struct {
+	client     *Client
+	number     int64
+	challenges memo[*transport.Challenge] // by registry host
+	tags       memo[[]string]             // by canonical name
+	digests    memo[string]               // by canonical name, ":" or "@", reference
+	created    memo[time.Time]            // as digests
+}
+
+// host is what the process keeps of one registry.
+type host struct {
+	name       name.Registry
+	wire       *wire
+	named      http.RoundTripper // wire with our User-Agent, for what go-containerregistry asks
+	client     *http.Client
+	keychain   authn.Keychain
+	timeout    time.Duration
+	challenges memo[*transport.Challenge] // one, under ""
+	grants     memo[*grant]               // by repository
+}
+
+// speaksPlain says whether the operator named hostport for plain HTTP.
+func (c *Client) speaksPlain(hostport string) bool {
+	hostport = strings.ToLower(hostport)
+	if c.plain[hostport] {
+		return true
+	}
+	bare, _, err := net.SplitHostPort(hostport)
+	return err == nil && c.plain[bare]
+}
+
+func (c *Client) host(hostport string) (*host, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if h, found := c.hosts[hostport]; found {
+		return h, nil
+	}
+	w := newWire(hostport, c.speaksPlain)
+	registry, err := registryName(hostport, w.scheme)
+	if err != nil {
+		return nil, err
+	}
+	h := &host{
+		name: registry, wire: w, named: transport.NewUserAgent(w, userAgent), keychain: c.options.Keychain, timeout: c.options.Timeout,
+		client: &http.Client{Transport: w, CheckRedirect: w.redirect},
+	}
+	c.hosts[hostport] = h
+	return h, nil
+}
+
+// ask is one question about one image in a pass.
+type ask struct {
+	pass       *Pass
+	op, image  string // for messages
+	host       *host
+	repository string // path below the host
+}
+
+// about reads the image's name; canonical is its one spelling.
+func (p *Pass) about(op, image string) (a *ask, canonical string, err error) {
+	canonical, err = Canonical(image)
+	if err != nil {
+		return nil, "", err
+	}
+	hostport, repository, _ := strings.Cut(canonical, "/")
+	h, err := p.client.host(hostport)
+	if err != nil {
+		return nil, "", invalid(image, "its first part is no HOST[:PORT]")
+	}
+	return &ask{pass: p, op: op, image: image, host: h, repository: repository}, canonical, nil
+}
+
+// failed makes the *Error of whatever went wrong.
+func (a *ask) failed(err error) error {
+	kind, cause := explain(err, a.host.wire, a.host.timeout)
+	return &Error{Image: a.image, Op: a.op, Kind: kind, Err: cause}
+}
+
+// response is a whole answer.
+type response struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+// fault is nil for 200, else what the status means.
+func (a *ask) fault(r *response) error {
+	if r.status == http.StatusOK {
+		return nil
+	}
+	kind, err := explainStatus(r.status, a.host.wire.host, a.host.wire.waitLeft())
+	return &fault{kind: kind, text: err.Error()}
+}
+
+// do sends one request for path (with its query) below /v2/<repository>/ and
+// reads the whole answer, whatever its status. A 401 to a login that may have
+// outlived its time is answered with a new one, once.
+func (a *ask) do(ctx context.Context, method, path string, accept []string) (*response, error) {
+	for again := true; ; again = false {
+		challenge, err := a.pass.challenges.get(ctx, a.host.wire.host, func() (*transport.Challenge, error) {
+			return a.host.challenge(ctx)
+		})
+		if err != nil {
+			return nil, pingFault(err, a.host.wire)
+		}
+		login, err := a.host.grant(ctx, challenge, a.repository, a.pass.number)
+		if err != nil {
+			return nil, err
+		}
+		resp, err := a.send(ctx, method, path, accept, login)
+		if err != nil {
+			return nil, err
+		}
+		if resp.status != http.StatusUnauthorized {
+			login.opened.Store(true)
+			return resp, nil
+		}
+		if !again || !login.outlived(a.pass.number) {
+			return resp, nil
+		}
+		a.host.refused(login, a.repository)
+		a.pass.challenges.forget(a.host.wire.host, func(c *transport.Challenge) bool {
+			return c == challenge && !strings.EqualFold(c.Scheme, "bearer")
+		})
+	}
+}
+
+func (a *ask) send(ctx context.Context, method, path string, accept []string, login *grant) (*response, error) {
+	ctx, cancel := context.WithTimeout(ctx, a.host.timeout)
+	defer cancel()
+	url := a.host.wire.scheme + "://" + a.host.wire.host + "/v2/" + a.repository + "/" + path
+	req, err := http.NewRequestWithContext(ctx, method, url, nil)
+	if err != nil {
+		return nil, faultf(InvalidName, "it makes no URL")
+	}
+	req.Header = http.Header{"User-Agent": {userAgent}, "Accept": accept}
+	if login.header != "" {
+		req.Header.Set("Authorization", login.header)
+	}
+	resp, err := a.host.client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer discard(resp)
+	body, err := readAll(resp)
+	if err != nil {
+		return nil, err
+	}
+	return &response{status: resp.StatusCode, header: resp.Header, body: body}, nil
+}
+
+// readAll reads an answer whose length may be known; a body that ends before
+// its length is an error.
+func readAll(resp *http.Response) ([]byte, error) {
+	if resp.Request.Method == http.MethodHead || resp.ContentLength == 0 {
+		return nil, nil
+	}
+	if resp.ContentLength > maxBody {
+		return nil, faultf(NotRegistry, "the answer has more than %d MiB", maxBody>>20)
+	}
+	if resp.ContentLength > 0 && resp.ContentLength <= 64<<10 {
+		body := make([]byte, resp.ContentLength)
+		if _, err := io.ReadFull(resp.Body, body); err != nil {
+			return nil, cutShort(err)
+		}
+		return body, nil
+	}
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return nil, cutShort(err)
+	}
+	return body, nil
+}
+
+func cutShort(err error) error {
+	if err == io.EOF || err == io.ErrUnexpectedEOF {
+		return faultf(NotRegistry, "the answer is cut short")
+	}
+	return err
+}
+
+// pingFault tells a host without a registry from a registry without the image.
+func pingFault(err error, w *wire) error {
+	if kind, _ := explain(err, w, 0); kind == NotFound || kind == NotRegistry {
+		return faultf(NotRegistry, "%s is no registry: it gives no answer to /v2/ that a registry gives", w.host)
+	}
+	return err
+}

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package registry
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/net/http/httpproxy"
+)
+
+// metadata lists the addresses on which clouds serve credentials or set-up data
+// to their machines and that are not link-local. Sources: the instance metadata
+// documentation of AWS (IPv6), Google Cloud (IPv6), Alibaba Cloud, and Azure's
+// of its wire server.
+var metadata = [...]netip.Addr{
+	netip.MustParseAddr("fd00:ec2::254"),
+	netip.MustParseAddr("fd20:ce::254"),
+	netip.MustParseAddr("100.100.100.200"),
+	netip.MustParseAddr("168.63.129.16"),
+}
+
+var (
+	sharedSpace = netip.MustParsePrefix("100.64.0.0/10") // RFC 6598, carrier-grade NAT
+	nat64       = netip.MustParsePrefix("64:ff9b::/96")  // RFC 6052
+)
+
+// refusedAlways says whether nothing may be dialled there, whoever names it.
+func refusedAlways(ip netip.Addr) bool {
+	for _, address := range metadata {
+		if ip == address {
+			return true
+		}
+	}
+	return !ip.IsValid() || ip.IsUnspecified() || ip.IsLinkLocalUnicast() || ip.IsMulticast() ||
+		ip == netip.AddrFrom4([4]byte{255, 255, 255, 255})
+}
+
+// inside says whether an address is not on the public internet.
+func inside(ip netip.Addr) bool {
+	return ip.IsLoopback() || ip.IsPrivate() || sharedSpace.Contains(ip)
+}
+
+// plainAddress takes an address out of its IPv6 wrappings (mapped, NAT64), so
+// that 169.254.169.254 is known in each spelling.
+func plainAddress(ip netip.Addr) netip.Addr {
+	ip = ip.Unmap().WithZone("")
+	if nat64.Contains(ip) {
+		b := ip.As16()
+		return netip.AddrFrom4([4]byte(b[12:]))
+	}
+	return ip
+}
+
+// dialer opens the connections for one registry and checks each address after
+// the name was looked up, so that no name can hide one.
+type dialer struct {
+	own     string                     // host:port of the registry
+	trusted func(hostport string) bool // hosts that the operator named
+	proxy   func(*url.URL) (*url.URL, error)
+	proxies sync.Map // host:port of proxies in use: operator's word too
+
+	wasInside, wasOutside atomic.Bool // where the registry itself was found so far
+}
+
+func newDialer(own string, trusted func(string) bool) *dialer {
+	return &dialer{own: own, trusted: trusted, proxy: httpproxy.FromEnvironment().ProxyFunc()}
+}
+
+// proxyFor is http.Transport's Proxy. Unlike http.ProxyFromEnvironment it reads
+// the environment once per registry, not once per process.
+func (d *dialer) proxyFor(req *http.Request) (*url.URL, error) {
+	proxy, err := d.proxy(req.URL)
+	if proxy != nil {
+		d.proxies.Store(hostPort(proxy), true)
+	}
+	return proxy, err
+}
+
+// dial is http.Transport's DialContext.
+func (d *dialer) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	dialer := net.Dialer{
+		Timeout:   10 * time.Second,
+		KeepAlive: 30 * time.Second,
+		Control: func(_, resolved string, _ syscall.RawConn) error {
+			to, err := netip.ParseAddrPort(resolved)
+			if err != nil {
+				return faultf(Unavailable, "the address %s can't be checked", resolved)
+			}
+			return d.check(address, to.Addr())
+		},
+	}
+	return dialer.DialContext(ctx, network, address)
+}
+
+// check decides whether ip may be dialled for hostport, and remembers where the
+// registry itself is.
+func (d *dialer) check(hostport string, ip netip.Addr) error {
+	ip = plainAddress(ip)
+	if refusedAlways(ip) {
+		return faultf(Unavailable, "%s is at %s, a link-local, metadata, multicast or unspecified address, which is never asked", hostport, ip)
+	}
+	if hostport == d.own {
+		if inside(ip) {
+			d.wasInside.Store(true)
+		} else {
+			d.wasOutside.Store(true)
+		}
+		return nil
+	}
+	if _, proxy := d.proxies.Load(hostport); proxy || !inside(ip) || d.trusted(hostport) {
+		return nil
+	}
+	if d.wasInside.Load() && !d.wasOutside.Load() {
+		return nil
+	}
+	return faultf(Unavailable, "%s sends to %s, which is at the private address %s: a public registry may not", d.own, hostport, ip)
+}
+
+// hostPort gives host:port of a URL, with the scheme's default port.
+func hostPort(u *url.URL) string {
+	port := u.Port()
+	if port == "" {
+		port = "443"
+		if u.Scheme == "http" {
+			port = "80"
+		}
+	}
+	return net.JoinHostPort(u.Hostname(), port)
+}

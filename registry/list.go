@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package registry
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"mime"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+const (
+	// pageSize is asked for; registries may give less.
+	pageSize = 1000
+	maxTags  = 100_000
+	maxPages = 2_000
+	// listTimeouts bounds a whole list, in timeouts of one request.
+	listTimeouts = 10
+)
+
+// Tags lists all tags of an image's repository, in the registry's order. A
+// repository without tags gives none and no error. The slice is shared with
+// other callers in the pass: it must not be changed.
+func (p *Pass) Tags(ctx context.Context, image string) ([]string, error) {
+	a, canonical, err := p.about("list tags of", image)
+	if err != nil {
+		return nil, err
+	}
+	tags, err := p.tags.get(ctx, canonical, func() ([]string, error) { return a.tags(ctx) })
+	if err != nil {
+		return nil, a.failed(err)
+	}
+	return tags, nil
+}
+
+// tags reads page after page. The next one is where the Link header says, by
+// the OCI distribution specification; where a registry gives a full page and no
+// link, whether there is more is asked by hand.
+func (a *ask) tags(ctx context.Context) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, listTimeouts*a.host.timeout)
+	defer cancel()
+
+	query := firstQuery
+	tags, next, err := a.page(ctx, query)
+	if err != nil || next == "" {
+		return tags, err
+	}
+	seen := make(map[string]bool, 2*len(tags))
+	for _, tag := range tags {
+		seen[tag] = true
+	}
+	asked := map[string]bool{query: true}
+	for next != "" {
+		if asked[next] || len(asked) >= maxPages {
+			return nil, faultf(NotRegistry, "its pages of tags do not end")
+		}
+		asked[next] = true
+		var page []string
+		page, next, err = a.page(ctx, next)
+		if err != nil {
+			return nil, err
+		}
+		before := len(tags)
+		for _, tag := range page {
+			if !seen[tag] {
+				seen[tag] = true
+				tags = append(tags, tag)
+			}
+		}
+		if len(tags) > maxTags {
+			return nil, faultf(NotRegistry, "it has more than %d tags", maxTags)
+		}
+		if len(tags) == before && strings.HasPrefix(next, lastQuery) {
+			break // asked by hand, of a registry that knows no `last`
+		}
+	}
+	return tags, nil
+}
+
+// firstQuery and, with a tag behind it, lastQuery ask for a page.
+var (
+	firstQuery = "n=" + strconv.Itoa(pageSize)
+	lastQuery  = firstQuery + "&last="
+)
+
+// page asks for one page; next is the query of the one after it, or "".
+func (a *ask) page(ctx context.Context, query string) (tags []string, next string, err error) {
+	resp, err := a.do(ctx, http.MethodGet, "tags/list?"+query, []string{"application/json"})
+	if err != nil {
+		return nil, "", err
+	}
+	if err := a.fault(resp); err != nil {
+		return nil, "", err
+	}
+	var list struct {
+		Name string  `json:"name"`
+		Tags tagList `json:"tags"`
+	}
+	if err := decode(resp, &list); err != nil {
+		return nil, "", err
+	}
+	if list.Name != a.repository {
+		return nil, "", faultf(NotRegistry, "the registry answers with a list of another repository, %s", printable(list.Name))
+	}
+	if link := resp.header.Get("Link"); link != "" {
+		next, err = a.nextQuery(link)
+		return list.Tags, next, err
+	}
+	if len(list.Tags) == pageSize {
+		next = lastQuery + url.QueryEscape(list.Tags[len(list.Tags)-1])
+	}
+	return list.Tags, next, nil
+}
+
+// tagList is read only if it can't have more than maxTags, so that 16 MiB of
+// empty strings do not become 100 MiB of memory.
+type tagList []string
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (l *tagList) UnmarshalJSON(text []byte) error {
+	if bytes.Count(text, []byte{','}) >= maxTags {
+		return faultf(NotRegistry, "it has more than %d tags", maxTags)
+	}
+	return json.Unmarshal(text, (*[]string)(l))
+}
+
+// nextQuery reads `</v2/…/tags/list?n=…&last=…>; rel="next"`. Only the query is
+// taken from it: the host must be the registry's, and the path stays.
+func (a *ask) nextQuery(link string) (string, error) {
+	target, _, ok := strings.Cut(strings.TrimPrefix(strings.TrimSpace(link), "<"), ">")
+	u, err := url.Parse(target)
+	if !ok || err != nil || u.RawQuery == "" {
+		return "", faultf(NotRegistry, "its link to the next page of tags can't be read")
+	}
+	if u.Host != "" && u.Host != a.host.wire.host {
+		return "", faultf(NotRegistry, "its link to the next page of tags leads to another host, %s", printable(u.Host))
+	}
+	return u.RawQuery, nil
+}
+
+// decode reads a JSON answer.
+func decode(resp *response, into any) error {
+	err := json.Unmarshal(resp.body, into)
+	if err == nil {
+		return nil
+	}
+	var known *fault
+	if errors.As(err, &known) {
+		return known
+	}
+	kind, _, _ := mime.ParseMediaType(resp.header.Get("Content-Type"))
+	if kind == "text/html" || strings.HasPrefix(strings.TrimSpace(string(resp.body[:min(len(resp.body), 64)])), "<") {
+		return faultf(NotRegistry, "the answer is a web page, not JSON: is there a registry at this address?")
+	}
+	if len(resp.body) == 0 {
+		return faultf(NotRegistry, "the answer is empty")
+	}
+	return faultf(NotRegistry, "the answer is no JSON of this kind, or cut short")
+}

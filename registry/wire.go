@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package registry
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	userAgent = "pintle"
+
+	// maxBody bounds every answer: a list of 100,000 tags of the longest kind
+	// has 13 MiB.
+	maxBody = 16 << 20
+	// maxHeaders bounds the header lines of an answer, in bytes.
+	maxHeaders = 64 << 10
+	// retryAfter is the wait before the one second try.
+	retryAfter = 100 * time.Millisecond
+	// longestPause bounds how long a registry's Retry-After is obeyed.
+	longestPause = 15 * time.Minute
+	maxRedirects = 5
+)
+
+// errHTTPS refuses HTTPS to a registry that speaks plain HTTP: the ping of
+// go-containerregistry tries it first.
+var errHTTPS = errors.New("HTTPS to a registry that speaks plain HTTP")
+
+// wire carries the requests for one registry: to itself, to its token service
+// and to where it redirects. It is the one place that decides which scheme and
+// host may be asked, tries a request again, and bounds the answer. It adds no
+// credential.
+type wire struct {
+	host        string // HOST[:PORT] of the registry, as in its URLs
+	scheme      string // "http" only where the operator said so
+	dialer      *dialer
+	base        *http.Transport
+	pausedUntil atomic.Int64 // Unix nanoseconds, by the registry's Retry-After
+}
+
+func newWire(host string, plainHTTP func(hostport string) bool) *wire {
+	own := &url.URL{Scheme: "https", Host: host}
+	if plainHTTP(hostPort(&url.URL{Scheme: "http", Host: host})) {
+		own.Scheme = "http"
+	}
+	d := newDialer(hostPort(own), plainHTTP)
+	return &wire{
+		host: host, scheme: own.Scheme, dialer: d,
+		base: &http.Transport{
+			Proxy:                  d.proxyFor,
+			DialContext:            d.dial,
+			ForceAttemptHTTP2:      true,
+			DisableCompression:     true, // lists are small, and digests are of the bytes as sent
+			MaxIdleConnsPerHost:    16,
+			IdleConnTimeout:        90 * time.Second,
+			TLSHandshakeTimeout:    10 * time.Second,
+			MaxResponseHeaderBytes: maxHeaders,
+		},
+	}
+}
+
+// owns says whether a URL is one of the registry itself, so that credentials
+// may go there.
+func (w *wire) owns(u *url.URL) bool { return u.Host == w.host && u.Scheme == w.scheme }
+
+// RoundTrip implements http.RoundTripper.
+func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
+	if err := w.admit(req.URL); err != nil {
+		closeBody(req)
+		return nil, err
+	}
+	resp, err := w.send(req)
+	if w.worthASecondTry(req, resp, err) && pause(req.Context(), retryAfter) == nil {
+		if resp != nil {
+			discard(resp)
+		}
+		resp, err = w.send(req)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode == http.StatusTooManyRequests && w.owns(req.URL) {
+		w.obey(resp.Header.Get("Retry-After"))
+	}
+	return resp, nil
+}
+
+func (w *wire) send(req *http.Request) (*http.Response, error) {
+	resp, err := w.base.RoundTrip(req)
+	if err != nil {
+		return nil, &networkError{err}
+	}
+	resp.Body = &bounded{ReadCloser: resp.Body, left: maxBody}
+	return resp, nil
+}
+
+// admit refuses what may not be asked, before anything is sent.
+func (w *wire) admit(u *url.URL) error {
+	own := u.Host == w.host
+	switch {
+	case u.Scheme != "https" && u.Scheme != "http":
+		return faultf(Unavailable, "%s sends to a URL that is not https", w.host)
+	case own && u.Scheme == "http" && w.scheme == "https":
+		return faultf(Unavailable, "%s leads to plain HTTP: if that is meant, allow it with `--plain-http %s`", w.host, w.host)
+	case own && u.Scheme == "https" && w.scheme == "http":
+		return errHTTPS
+	case u.Scheme == "http" && (w.scheme == "https" || !w.dialer.trusted(hostPort(u))):
+		return faultf(Unavailable, "%s sends to plain HTTP on another host, which is not followed", w.host)
+	}
+	if ip, err := netip.ParseAddr(u.Hostname()); err == nil { // behind a proxy this is the only check
+		if err := w.dialer.check(hostPort(u), ip); err != nil {
+			return err
+		}
+	}
+	if until := time.Unix(0, w.pausedUntil.Load()); own && time.Now().Before(until) {
+		return faultf(TooManyRequests, "the registry answered 429 Too Many Requests before: it asks to wait %s", w.waitLeft())
+	}
+	return nil
+}
+
+// worthASecondTry: one more for what is often over in a moment. Not for 429,
+// which asks for fewer requests, and not when the caller or the clock gave up.
+func (w *wire) worthASecondTry(req *http.Request, resp *http.Response, err error) bool {
+	if req.Context().Err() != nil || req.Method != http.MethodGet && req.Method != http.MethodHead {
+		return false
+	}
+	if err != nil {
+		var refused *fault
+		return !errors.As(err, &refused) && !isTimeout(err)
+	}
+	switch resp.StatusCode {
+	case http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return true
+	}
+	return false
+}
+
+// obey keeps the registry's Retry-After: seconds, or an HTTP date.
+func (w *wire) obey(header string) {
+	wait := time.Duration(0)
+	if seconds, err := strconv.ParseInt(header, 10, 32); err == nil {
+		wait = time.Duration(seconds) * time.Second
+	} else if date, err := http.ParseTime(header); err == nil {
+		wait = time.Until(date)
+	}
+	if wait > 0 {
+		w.pausedUntil.Store(time.Now().Add(min(wait, longestPause)).UnixNano())
+	}
+}
+
+// waitLeft is the rest of the wait that the registry asked for, "" if none.
+func (w *wire) waitLeft() string {
+	left := time.Until(time.Unix(0, w.pausedUntil.Load()))
+	if left <= 0 {
+		return ""
+	}
+	return left.Round(time.Second).String()
+}
+
+// redirect is http.Client's CheckRedirect: few, and without the credentials of
+// the registry unless they lead back to it. net/http by itself would keep them
+// for other ports and subdomains.
+func (w *wire) redirect(req *http.Request, via []*http.Request) error {
+	if len(via) > maxRedirects {
+		return faultf(NotRegistry, "%s redirects more than %d times", w.host, maxRedirects)
+	}
+	if !w.owns(req.URL) {
+		req.Header.Del("Authorization")
+	}
+	return nil
+}
+
+// bounded fails when an answer is longer than it may be.
+type bounded struct {
+	io.ReadCloser
+	left int64
+}
+
+func (b *bounded) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if b.left -= int64(n); b.left < 0 {
+		return 0, faultf(NotRegistry, "the answer has more than %d MiB", maxBody>>20)
+	}
+	return n, err
+}
+
+// discard reads the rest of an answer, within reason, so that its connection
+// can be used again.
+func discard(resp *http.Response) {
+	_, _ = io.CopyN(io.Discard, resp.Body, 64<<10)
+	_ = resp.Body.Close()
+}
+
+func closeBody(req *http.Request) {
+	if req.Body != nil {
+		_ = req.Body.Close()
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
