@@ -8,7 +8,7 @@ SHELL := /bin/bash
 # Tools are pinned, and kept by version outside the checkout so that a fresh
 # clone does not build them again.
 GOLANGCI_LINT_VERSION := v2.15.0
-CONTROLLER_GEN_VERSION := v0.23.0
+CONTROLLER_GEN_VERSION := v0.21.0
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/pintle
 GOLANGCI_LINT := $(CACHE)/golangci-lint-$(GOLANGCI_LINT_VERSION)/golangci-lint
 CONTROLLER_GEN := $(CACHE)/controller-gen-$(CONTROLLER_GEN_VERSION)/controller-gen
@@ -42,7 +42,7 @@ bench: ## Measure a large fleet beside the git command; BENCH_JSON=FILE writes t
 
 .PHONY: generate
 generate: $(CONTROLLER_GEN) ## Write the deep copies of api/ and the CRDs of config/crd anew
-	$(CONTROLLER_GEN) object paths=./api/...
+	$(CONTROLLER_GEN) object:headerFile=api/header.go.txt paths=./api/...
 	$(CONTROLLER_GEN) crd paths=./api/... output:crd:dir=config/crd
 
 $(GOLANGCI_LINT):
