@@ -21,7 +21,7 @@ const (
 	maxExcludes = 64
 	// maxProgram is the number of instructions of all patterns of a rule. A
 	// pattern that people write has tens of them; "(.{100}){10}" has thousands.
-	maxProgram = 4000
+	maxProgram = 2000
 	// maxValue is the length of an extracted value, in bytes, which a template
 	// that repeats a group could blow up.
 	maxValue = 256
@@ -52,7 +52,7 @@ func compileFilter(f *Filter, budget *int) (*filter, error) {
 	return &filter{
 		pattern: pattern,
 		extract: f.Extract,
-		miss:    "the filter " + strconv.Quote(f.Pattern) + " does not match",
+		miss:    "the filter " + quote(f.Pattern) + " does not match",
 	}, nil
 }
 
@@ -95,7 +95,7 @@ func compileExcludes(patterns []string, budget *int) ([]exclude, error) {
 		if err != nil {
 			return nil, err
 		}
-		excludes = append(excludes, exclude{pattern: pattern, hit: "excluded by " + strconv.Quote(text)})
+		excludes = append(excludes, exclude{pattern: pattern, hit: "excluded by " + quote(text)})
 	}
 	return excludes, nil
 }
@@ -178,4 +178,13 @@ func hasGroup(pattern *regexp.Regexp, name string) bool {
 		return number <= pattern.NumSubexp()
 	}
 	return pattern.SubexpIndex(name) >= 0
+}
+
+// quote shows foreign text in a message: on one line, and not all of a long one.
+func quote(text string) string {
+	const shown = 120
+	if runes := []rune(text); len(runes) > shown {
+		return strconv.Quote(string(runes[:shown])) + "…"
+	}
+	return strconv.Quote(text)
 }

@@ -4,7 +4,6 @@ package policy
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -182,7 +181,7 @@ func (r *Rule) read(tag string) (key, string) {
 	}
 	k, reason := r.order.read(value)
 	if reason != "" && value != tag {
-		reason = "extracted " + strconv.Quote(value) + " " + reason
+		reason = "extracted " + quote(value) + " " + reason
 	}
 	return k, reason
 }

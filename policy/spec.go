@@ -193,9 +193,9 @@ func describe(rule string, spec Spec) string {
 	var b strings.Builder
 	b.WriteString(rule)
 	if spec.Filter != nil {
-		fmt.Fprintf(&b, ", filter %q", spec.Filter.Pattern)
+		b.WriteString(", filter " + quote(spec.Filter.Pattern))
 		if spec.Filter.Extract != "" {
-			fmt.Fprintf(&b, " extract %q", spec.Filter.Extract)
+			b.WriteString(" extract " + quote(spec.Filter.Extract))
 		}
 	}
 	for i, pattern := range spec.Exclude {
@@ -203,7 +203,7 @@ func describe(rule string, spec Spec) string {
 		if i == 0 {
 			word = ", exclude"
 		}
-		fmt.Fprintf(&b, "%s %q", word, pattern)
+		b.WriteString(word + " " + quote(pattern))
 	}
 	return b.String()
 }
