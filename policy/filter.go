@@ -35,9 +35,6 @@ type filter struct {
 }
 
 func compileFilter(f *Filter, budget *int) (*filter, error) {
-	if f == nil {
-		return nil, nil
-	}
 	const field = "spec.select.filter"
 	pattern, err := compilePattern(field+".pattern", f.Pattern, budget)
 	if err != nil {
@@ -128,8 +125,7 @@ func compilePattern(field, text string, budget *int) (*regexp.Regexp, error) {
 }
 
 func patternProblem(err error) string {
-	var bad *syntax.Error
-	if errors.As(err, &bad) {
+	if bad, ok := errors.AsType[*syntax.Error](err); ok {
 		return fmt.Sprintf("the pattern is not RE2 (%s at %.60q): correct it; RE2 has no look-around and no back-references", bad.Code, bad.Expr)
 	}
 	return fmt.Sprintf("the pattern is not RE2 (%.100v): correct it", err)

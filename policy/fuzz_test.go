@@ -76,7 +76,7 @@ func fuzzedSpec(kind byte, text, pattern, extract, exclude string) policy.Spec {
 // fuzzedCandidates gives equal tags equal times, since a duplicate keeps one.
 func fuzzedCandidates(tags string) []policy.Candidate {
 	var candidates []policy.Candidate
-	for _, tag := range strings.Split(tags, " ") {
+	for tag := range strings.SplitSeq(tags, " ") {
 		candidates = append(candidates, policy.Candidate{Tag: tag, Created: time.Unix(int64(len(tag)%3)*1_000_000_000, 0)})
 		if len(candidates) == 50 {
 			break

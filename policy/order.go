@@ -20,6 +20,7 @@ type order interface {
 // entry is a candidate with what its rule read, once, of its tag.
 type entry struct {
 	Candidate
+
 	key key
 }
 

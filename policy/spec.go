@@ -81,8 +81,10 @@ func Compile(spec Spec) (*Rule, error) {
 		return nil, err
 	}
 	budget := maxProgram
-	if rule.filter, err = compileFilter(spec.Filter, &budget); err != nil {
-		return nil, err
+	if spec.Filter != nil {
+		if rule.filter, err = compileFilter(spec.Filter, &budget); err != nil {
+			return nil, err
+		}
 	}
 	if rule.excludes, err = compileExcludes(spec.Exclude, &budget); err != nil {
 		return nil, err

@@ -24,6 +24,7 @@ type versions struct {
 // version is a parsed version and how many of its parts were written.
 type version struct {
 	*semver.Version
+
 	parts int // 1 to 3
 }
 
