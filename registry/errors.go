@@ -4,12 +4,12 @@ package registry
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
@@ -124,22 +124,42 @@ func isTimeout(err error) bool {
 	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout()
 }
 
+// explainNetwork repeats only texts that the other side has no say in.
 func explainNetwork(err error, host string) error {
-	var dns *net.DNSError
-	var unknownAuthority x509.UnknownAuthorityError
-	var wrongHost x509.HostnameError
 	var known *fault
+	var dns *net.DNSError
+	var certificate *tls.CertificateVerificationError
+	var record tls.RecordHeaderError
+	var operation *net.OpError
+	text := fmt.Sprintf("%s can't be asked: the connection broke, or what comes is no HTTP", host)
 	switch {
 	case errors.As(err, &known):
 		return known
 	case errors.As(err, &dns):
-		return fmt.Errorf("the name %s is not known: %w", dns.Name, err)
-	case errors.As(err, &unknownAuthority), errors.As(err, &wrongHost):
-		return fmt.Errorf("the certificate of %s is not trusted: %w", host, err)
-	case strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
-		return fmt.Errorf("%s speaks plain HTTP: if that is meant, allow it with `--plain-http %s`", host, host)
+		text = fmt.Sprintf("the name %s is not known: %v", dns.Name, dns)
+	case errors.As(err, &certificate):
+		text = fmt.Sprintf("the certificate of %s is not trusted: %s", host, distrust(certificate))
+	case errors.As(err, &record) && string(record.RecordHeader[:]) == "HTTP/":
+		text = fmt.Sprintf("%s speaks plain HTTP: if that is meant, allow it with `--plain-http %s`", host, host)
+	case errors.As(err, &operation):
+		text = fmt.Sprintf("%s can't be reached: %v", host, operation)
+	}
+	return &quiet{text: text, cause: err}
+}
+
+func distrust(err error) string {
+	var name x509.HostnameError
+	var authority x509.UnknownAuthorityError
+	var invalid x509.CertificateInvalidError
+	switch {
+	case errors.As(err, &name):
+		return "it is for another name"
+	case errors.As(err, &authority):
+		return "no authority that this machine trusts signed it"
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return "it has expired, or is not valid yet"
 	default:
-		return fmt.Errorf("%s can't be reached: %w", host, err)
+		return "its chain is not valid"
 	}
 }
 

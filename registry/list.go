@@ -39,23 +39,26 @@ func (p *Pass) Tags(ctx context.Context, image string) ([]string, error) {
 }
 
 // tags reads page after page. The next one is where the Link header says, by
-// the OCI distribution specification; where a registry gives a full page and no
-// link, whether there is more is asked by hand.
+// the OCI distribution specification. Of a registry that gives a full page and
+// no link, the tags behind the last one are asked for until nothing new comes.
 func (a *ask) tags(ctx context.Context) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, listTimeouts*a.host.timeout)
 	defer cancel()
 
-	query := firstQuery
-	tags, next, err := a.page(ctx, query)
-	if err != nil || next == "" {
+	tags, next, err := a.page(ctx, firstQuery)
+	linked := next != ""
+	if err != nil || !linked && len(tags) != pageSize {
 		return tags, err
 	}
 	seen := make(map[string]bool, 2*len(tags))
 	for _, tag := range tags {
 		seen[tag] = true
 	}
-	asked := map[string]bool{query: true}
-	for next != "" {
+	asked := map[string]bool{firstQuery: true}
+	for {
+		if !linked {
+			next = lastQuery + url.QueryEscape(tags[len(tags)-1])
+		}
 		if asked[next] || len(asked) >= maxPages {
 			return nil, faultf(NotRegistry, "its pages of tags do not end")
 		}
@@ -75,11 +78,10 @@ func (a *ask) tags(ctx context.Context) ([]string, error) {
 		if len(tags) > maxTags {
 			return nil, faultf(NotRegistry, "it has more than %d tags", maxTags)
 		}
-		if len(tags) == before && strings.HasPrefix(next, lastQuery) {
-			break // asked by hand, of a registry that knows no `last`
+		if linked && next == "" || !linked && (len(tags) == before || len(page) < pageSize) {
+			return tags, nil
 		}
 	}
-	return tags, nil
 }
 
 // firstQuery and, with a tag behind it, lastQuery ask for a page.
@@ -88,7 +90,7 @@ var (
 	lastQuery  = firstQuery + "&last="
 )
 
-// page asks for one page; next is the query of the one after it, or "".
+// page asks for one page; next is the query of the one that it links to, or "".
 func (a *ask) page(ctx context.Context, query string) (tags []string, next string, err error) {
 	resp, err := a.do(ctx, http.MethodGet, "tags/list?"+query, []string{"application/json"})
 	if err != nil {
@@ -109,12 +111,8 @@ func (a *ask) page(ctx context.Context, query string) (tags []string, next strin
 	}
 	if link := resp.header.Get("Link"); link != "" {
 		next, err = a.nextQuery(link)
-		return list.Tags, next, err
 	}
-	if len(list.Tags) == pageSize {
-		next = lastQuery + url.QueryEscape(list.Tags[len(list.Tags)-1])
-	}
-	return list.Tags, next, nil
+	return list.Tags, next, err
 }
 
 // tagList is read only if it can't have more than maxTags, so that 16 MiB of
@@ -126,7 +124,34 @@ func (l *tagList) UnmarshalJSON(text []byte) error {
 	if bytes.Count(text, []byte{','}) >= maxTags {
 		return faultf(NotRegistry, "it has more than %d tags", maxTags)
 	}
+	if tags, ok := plainStrings(string(text)); ok {
+		*l = tags
+		return nil
+	}
 	return json.Unmarshal(text, (*[]string)(l))
+}
+
+// plainStrings reads a valid JSON array of strings without escapes and commas,
+// as all lists of valid tags are, at a fourth of the cost of encoding/json; ok
+// is false for what else the text may be.
+func plainStrings(text string) (tags []string, ok bool) {
+	const space = " \t\r\n"
+	if text[0] != '[' || strings.IndexByte(text, '\\') >= 0 {
+		return nil, false
+	}
+	text = strings.Trim(text[1:len(text)-1], space)
+	if text == "" {
+		return nil, true
+	}
+	tags = make([]string, 0, strings.Count(text, ",")+1)
+	for quoted := range strings.SplitSeq(text, ",") {
+		quoted = strings.Trim(quoted, space)
+		if len(quoted) < 2 || quoted[0] != '"' || quoted[len(quoted)-1] != '"' {
+			return nil, false
+		}
+		tags = append(tags, quoted[1:len(quoted)-1])
+	}
+	return tags, true
 }
 
 // nextQuery reads `</v2/…/tags/list?n=…&last=…>; rel="next"`. Only the query is

@@ -205,8 +205,12 @@ func invalid(value, reason string) error {
 // printable makes an untrusted reference fit for one line of a message: quoted
 // if it is odd, shortened, and without what may be a user and password.
 func printable(value string) string {
-	if at := strings.LastIndexByte(value, '@'); at >= 0 && !validDigest(value[at+1:]) {
-		value = "***" + value[at:]
+	name, digest := value, ""
+	if at := strings.LastIndexByte(value, '@'); at >= 0 && validDigest(value[at+1:]) {
+		name, digest = value[:at], value[at:]
+	}
+	if at := strings.LastIndexByte(name, '@'); at >= 0 {
+		value = "***" + name[at:] + digest
 	}
 	const longest = 300
 	if len(value) > longest {

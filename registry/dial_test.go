@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package registry
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+)
+
+func TestAddressesThatMayBeDialled(t *testing.T) {
+	const own, other, named = "registry.example:443", "auth.example:443", "named.example:443"
+	for _, c := range []struct {
+		name string
+		own  []string // where the registry was found before
+		to   string
+		ip   string
+		want bool
+	}{
+		{"a public registry", nil, own, "203.0.113.7", true},
+		{"a registry on the private network", nil, own, "10.1.2.3", true},
+		{"a registry on this machine", nil, own, "::1", true},
+		{"a link-local registry", nil, own, "169.254.3.4", false},
+		{"a link-local registry, IPv6 with a zone", nil, own, "fe80::1%eth0", false},
+		{"a cloud's metadata", nil, own, "169.254.169.254", false},
+		{"a cloud's metadata, mapped", nil, own, "::ffff:169.254.169.254", false},
+		{"a cloud's metadata through NAT64", nil, own, "64:ff9b::169.254.169.254", false},
+		{"another cloud's metadata", nil, own, "fd00:ec2::254", false},
+		{"unspecified", nil, own, "0.0.0.0", false},
+		{"multicast", nil, own, "ff02::1", false},
+		{"public to public", []string{"203.0.113.7"}, other, "203.0.113.8", true},
+		{"public to loopback", []string{"203.0.113.7"}, other, "127.0.0.1", false},
+		{"public to loopback, mapped", []string{"203.0.113.7"}, other, "::ffff:127.0.0.1", false},
+		{"public to private", []string{"203.0.113.7"}, other, "192.168.1.1", false},
+		{"public to unique local", []string{"2001:db8::1"}, other, "fd12::1", false},
+		{"public to shared space", []string{"203.0.113.7"}, other, "100.64.0.1", false},
+		{"public to a private host that the operator named", []string{"203.0.113.7"}, named, "10.0.0.1", true},
+		{"public to link-local that the operator named", []string{"203.0.113.7"}, named, "169.254.169.254", false},
+		{"private to private", []string{"10.0.0.1"}, other, "10.0.0.2", true},
+		{"private to link-local", []string{"10.0.0.1"}, other, "169.254.169.254", false},
+		{"by turns private and public to private", []string{"10.0.0.1", "203.0.113.7"}, other, "10.0.0.2", false},
+		{"never seen to private", nil, other, "10.0.0.2", false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d := newDialer(own, func(hostport string) bool { return hostport == named })
+			for _, before := range c.own {
+				if err := d.check(own, netip.MustParseAddr(before)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := d.check(c.to, netip.MustParseAddr(c.ip)); (err == nil) != c.want {
+				t.Errorf("got %v, want it allowed: %v", err, c.want)
+			}
+		})
+	}
+}
+
+func TestCreatedCacheIsBounded(t *testing.T) {
+	var c createdCache
+	key := func(i int) string { return string(rune(i)) }
+	for i := range maxCreated {
+		c.put(key(i), day)
+	}
+	c.get(key(0)) // used last: it stays
+	for i := range 10 {
+		c.put(key(maxCreated+i), day)
+	}
+	if n := len(c.known); n != maxCreated || c.byAge.Len() != n {
+		t.Errorf("it keeps %d and %d, want %d", n, c.byAge.Len(), maxCreated)
+	}
+	for i, want := range map[int]bool{0: true, 1: false, 10: false, 11: true, maxCreated + 9: true} {
+		if _, found := c.get(key(i)); found != want {
+			t.Errorf("entry %d: found %v, want %v", i, found, want)
+		}
+	}
+}
+
+var day = time.Date(2025, 3, 1, 0, 0, 0, 0, time.UTC)
