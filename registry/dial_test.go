@@ -3,6 +3,10 @@
 package registry
 
 import (
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"testing"
 	"time"
@@ -53,6 +57,29 @@ func TestAddressesThatMayBeDialled(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The check is at the connection, after the name was looked up.
+func TestNamesHideNoAddress(t *testing.T) {
+	server := httptest.NewServer(http.NotFoundHandler())
+	defer server.Close()
+	_, port, _ := net.SplitHostPort(server.Listener.Addr().String())
+	address := net.JoinHostPort("localhost", port)
+
+	d := newDialer("registry.example:443", func(string) bool { return false })
+	if err := d.check(d.own, netip.MustParseAddr("203.0.113.7")); err != nil {
+		t.Fatal(err)
+	}
+	var refused *fault
+	if _, err := d.dial(t.Context(), "tcp", address); !errors.As(err, &refused) {
+		t.Errorf("a public registry sends to %s: got %v, want a refusal", address, err)
+	}
+	d = newDialer(address, func(string) bool { return false })
+	conn, err := d.dial(t.Context(), "tcp", address)
+	if err != nil {
+		t.Fatalf("the registry itself: %v", err)
+	}
+	_ = conn.Close()
 }
 
 func TestCreatedCacheIsBounded(t *testing.T) {

@@ -178,6 +178,20 @@ func TestCreated(t *testing.T) {
 	}
 }
 
+func TestCreatedComparesTheConfiguration(t *testing.T) {
+	f := newFake(t)
+	images.Push(t, f.host, "x", "1.0", "s")
+	f.before = func(w http.ResponseWriter, r *http.Request) bool {
+		blob := strings.Contains(r.URL.Path, "/blobs/")
+		if blob {
+			_, _ = io.WriteString(w, `{"created":"2030-01-01T00:00:00Z"}`)
+		}
+		return blob
+	}
+	_, err := plainClient(f.host).Pass().Created(t.Context(), f.host+"/x", "1.0")
+	wantError(t, err, registry.NotRegistry, "cannot read the creation time of "+f.host+"/x:1.0: the digest is wrong")
+}
+
 // What an image says of itself comes from its configuration; none of these has
 // one that can be read.
 func TestCreatedNamesEachFault(t *testing.T) {

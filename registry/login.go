@@ -45,7 +45,7 @@ func (h *host) challenge(ctx context.Context) (*transport.Challenge, error) {
 // grant gives the login for a repository, asking the token service at most once
 // while the token lasts.
 func (h *host) grant(ctx context.Context, challenge *transport.Challenge, repository string, pass int64) (*grant, error) {
-	h.grants.forget(repository, func(g *grant) bool { return g.expired(time.Now()) || g.by != challenge })
+	h.grants.forget(repository, func(g *grant) bool { return g.expired(time.Now()) })
 	return h.grants.get(ctx, repository, func() (*grant, error) {
 		ctx, cancel := context.WithTimeout(ctx, h.timeout)
 		defer cancel()

@@ -169,6 +169,15 @@ func TestRedirectsThatAreNotFollowed(t *testing.T) {
 			}
 		})
 	}
+	t.Run("to plain HTTP on the same host", func(t *testing.T) {
+		f := newTLSFake(t)
+		f.before = func(w http.ResponseWriter, r *http.Request) bool { return redirect("http://"+f.host)(w, r) }
+		_, err := secretClient().Pass().Tags(t.Context(), f.host+"/x")
+		wantError(t, err, registry.Unavailable, f.host+" leads to plain HTTP: if that is meant, allow it with `--plain-http "+f.host+"`")
+		if diff := cmp.Diff(counts{Ping: 1, List: 1}, f.counts()); diff != "" {
+			t.Errorf("requests (-want +got):\n%s", diff)
+		}
+	})
 	t.Run("in a circle", func(t *testing.T) {
 		f := newTLSFake(t)
 		f.before = func(w http.ResponseWriter, r *http.Request) bool { return redirect("https://"+f.host)(w, r) }
