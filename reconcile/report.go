@@ -2,37 +2,25 @@
 
 package reconcile
 
-// Reason is the word for a verdict. A policy reports the gravest of its fields.
-type Reason string
+import "github.com/pintle-dev/pintle/reconcile/decide"
 
-// The reasons a policy or a field can have, in the words of docs/commands.md.
+// Reason is the word for a verdict; see package decide.
+type Reason = decide.Reason
+
+// The reasons that a report can hold.
 const (
-	// UpToDate: the field holds the selection.
-	UpToDate Reason = "UpToDate"
-	// Updated: the field was moved to the selection by this pass.
-	Updated Reason = "Updated"
-	// Due is what Updated reads in a plan: a sync would move the field.
-	Due Reason = "Due"
-	// RolledBack: the selection was undone, or a newer one is needed to end a
-	// hold; the field stays as it is and follows again by itself.
-	RolledBack Reason = "RolledBack"
-	// ManuallySet: somebody set the field to what the rule does not admit; it
-	// stays until it is set back.
-	ManuallySet Reason = "ManuallySet"
-	// Pinned: the policy declares a pin.
-	Pinned Reason = "Pinned"
-	// Suspended: the policy is suspended.
-	Suspended Reason = "Suspended"
-	// TooYoung: the best candidates have not reached the minimum age.
-	TooYoung Reason = "TooYoung"
-	// NoMatch: no tag of the registry fits the rule.
-	NoMatch Reason = "NoMatch"
-	// DowngradeRefused: the selection ranks below what the field holds.
-	DowngradeRefused Reason = "DowngradeRefused"
-	// NoField: nothing in the repository is bound to the policy.
-	NoField Reason = "NoField"
-	// Failed: the policy could not be resolved, or the field not be written.
-	Failed Reason = "Failed"
+	UpToDate         = decide.UpToDate
+	Updated          = decide.Updated
+	Due              = decide.Due
+	RolledBack       = decide.RolledBack
+	ManuallySet      = decide.ManuallySet
+	Pinned           = decide.Pinned
+	Suspended        = decide.Suspended
+	TooYoung         = decide.TooYoung
+	NoMatch          = decide.NoMatch
+	DowngradeRefused = decide.DowngradeRefused
+	NoField          = decide.NoField
+	Failed           = decide.Failed
 )
 
 // Report is what a plan or a sync found and did. Its JSON is stable.
@@ -49,6 +37,8 @@ type Report struct {
 	Problems []Problem `json:"problems"`
 	// Diffs holds the files that the commits change, for people.
 	Diffs []FileDiff `json:"-"`
+	// Notices are things that a person may want to know and need not mend.
+	Notices []string `json:"-"`
 	// Checkout is true where the repository is a checkout whose branch, index
 	// and files were moved without a push.
 	Checkout bool `json:"-"`

@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package decide
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/pintle-dev/pintle/gitwriter/ledger"
+	"github.com/pintle-dev/pintle/policy"
+)
+
+// Rule is what of a policy's rule the decision needs.
+type Rule interface {
+	Admits(tag string) (ok bool, reason string)
+	Compare(a, b policy.Candidate) (order int, ok bool)
+	FollowsTag() bool
+	NeedsCreated() bool
+}
+
+// Policy is what holds for all slots of a policy.
+type Policy struct {
+	Name      string // <namespace>/<name>
+	Image     string
+	Suspended bool
+	Pinned    bool
+	Rule      Rule
+	// Selection is the tag and digest that the rule picks.
+	Selection ledger.Value
+	// Created holds the creation times of tags and digests that are known, for
+	// rules that rank by them.
+	Created map[string]time.Time
+	// Vetoes are the values that were undone.
+	Vetoes []ledger.Value
+	Now    time.Time
+}
+
+// Slot is one place that holds a reference.
+type Slot struct {
+	// Value is what it holds, Want what it would hold with the selection.
+	Value, Want ledger.Value
+	// Foreign: it holds another image, or no reference at all.
+	Foreign bool
+	// Left is what the newest entry left there, empty where none did.
+	Left ledger.Value
+	// Undone: somebody moved it away from Left, or from the selection.
+	Undone bool
+	// Doer is who left it as it is, where Git tells.
+	Doer Doer
+	// Refusal is why it can't be edited, or empty.
+	Refusal string
+}
+
+// Doer is who made a commit, and when.
+type Doer struct {
+	Commit, Name string
+	When         time.Time
+}
+
+// Verdict is the answer for one slot.
+type Verdict struct {
+	Reason  Reason
+	Message string
+}
+
+// Write tells whether the slot is to be moved.
+func (v Verdict) Write() bool { return v.Reason == Due }
+
+// Decide gives one verdict for each slot. The checks stand in the order in
+// which they count.
+func Decide(p Policy, slots []Slot) []Verdict {
+	hold := p.hold(slots)
+	verdicts := make([]Verdict, 0, len(slots))
+	for _, s := range slots {
+		verdicts = append(verdicts, p.decide(s, hold))
+	}
+	return verdicts
+}
+
+func (p Policy) decide(s Slot, hold *Verdict) Verdict {
+	switch {
+	case s.Foreign && s.Left == "":
+		return Verdict{Failed, fmt.Sprintf("it holds another image than %s, which %s follows", p.Image, p.Name)}
+	case s.Value == s.Want:
+		return Verdict{UpToDate, "holds the selection"}
+	case s.Refusal != "":
+		return Verdict{Failed, "it can't be edited: " + s.Refusal}
+	case p.Suspended:
+		return Verdict{Suspended, fmt.Sprintf("%s is suspended", p.Name)}
+	case p.Pinned:
+		return Verdict{Pinned, fmt.Sprintf("%s declares a pin, so its fields stay", p.Name)}
+	case hold != nil:
+		return *hold
+	}
+	if why := p.lower(s); why != "" {
+		return Verdict{DowngradeRefused, why}
+	}
+	return Verdict{Due, fmt.Sprintf("moves from %s to %s", show(s.Value), p.Selection.Tag())}
+}
+
+// hold is the verdict for all slots that do not hold the selection, if somebody
+// undid what Pintle wrote and that still counts.
+func (p Policy) hold(slots []Slot) *Verdict {
+	for _, s := range slots {
+		if !s.Undone || s.Value == s.Want {
+			continue
+		}
+		if admitted := s.Value != ledger.Unknown && p.admits(s.Value); !admitted {
+			return &Verdict{ManuallySet, fmt.Sprintf("%s stays as it is: %s was set by hand%s, and its rule does not admit that; set it back to go on",
+				p.Name, show(s.Value), by(s.Doer, p.Now))}
+		}
+	}
+	if p.vetoed() {
+		return &Verdict{RolledBack, p.rolledBack(slots, p.Selection)}
+	}
+	if !slices.ContainsFunc(slots, func(s Slot) bool { return s.Undone && s.Value != s.Want }) {
+		return nil
+	}
+	for _, v := range p.Vetoes {
+		if p.admits(v) && !p.above(p.Selection, v) {
+			return &Verdict{RolledBack, p.rolledBack(slots, v)}
+		}
+	}
+	return nil
+}
+
+func (p Policy) vetoed() bool { return slices.ContainsFunc(p.Vetoes, p.Selection.SameImage) }
+
+// admits tells whether the rule takes the value's tag. A digest alone says
+// nothing against the rule.
+func (p Policy) admits(v ledger.Value) bool {
+	if v.Tag() == "" {
+		return true
+	}
+	ok, _ := p.Rule.Admits(v.Tag())
+	return ok
+}
+
+// above tells whether a ranks higher than b. A followed tag has one rank: what
+// its publisher puts there now counts as newer.
+func (p Policy) above(a, b ledger.Value) bool {
+	if p.Rule.FollowsTag() {
+		return true
+	}
+	order, ok := p.Rule.Compare(p.candidate(a), p.candidate(b))
+	return ok && order > 0
+}
+
+func (p Policy) candidate(v ledger.Value) policy.Candidate {
+	created, ok := p.Created[v.Digest()]
+	if !ok {
+		created = p.Created[v.Tag()]
+	}
+	return policy.Candidate{Tag: v.Tag(), Created: created}
+}
+
+// lower says why writing the selection would go down by accident, or nothing.
+func (p Policy) lower(s Slot) string {
+	if s.Value.Tag() == "" || s.Value.Tag() == p.Selection.Tag() && !p.Rule.NeedsCreated() {
+		return ""
+	}
+	admitted := p.admits(s.Value)
+	if !admitted && s.Left == s.Value {
+		return "" // The rule was narrowed, and Pintle wrote this itself.
+	}
+	order, comparable := p.Rule.Compare(p.candidate(p.Selection), p.candidate(s.Value))
+	switch {
+	case comparable && order >= 0, !comparable && !admitted:
+		return ""
+	case !comparable:
+		return fmt.Sprintf("%s stays at %s: whether %s ranks above it can't be told, since the registry no longer says when it was made",
+			p.Name, show(s.Value), p.Selection.Tag())
+	}
+	return fmt.Sprintf("%s stays at %s: the best tag that the registry lists now, %s, ranks below it",
+		p.Name, show(s.Value), p.Selection.Tag())
+}
+
+func (p Policy) rolledBack(slots []Slot, undone ledger.Value) string {
+	stays, who := "as it is", ""
+	for _, s := range slots {
+		if s.Undone && s.Value != s.Want {
+			stays, who = "at "+show(s.Value), by(s.Doer, p.Now)
+			break
+		}
+	}
+	next := fmt.Sprintf("newer than %s will be written", show(undone))
+	if p.Rule.FollowsTag() {
+		next = "another digest will be written"
+	}
+	return fmt.Sprintf("%s stays %s: %s was undone%s; %s, and %s put back by hand lifts it",
+		p.Name, stays, show(undone), who, next, show(undone))
+}
+
+// show is a value for people: its tag, or else a short digest.
+func show(v ledger.Value) string {
+	switch {
+	case v == ledger.Unknown || v == "":
+		return "another reference"
+	case v.Tag() != "":
+		return v.Tag()
+	}
+	return v.Digest()[:min(len(v.Digest()), len("sha256:")+12)]
+}
+
+func by(d Doer, now time.Time) string {
+	if d.Commit == "" {
+		return ""
+	}
+	return fmt.Sprintf(" by %s (%s, %s ago)", d.Commit[:min(len(d.Commit), 9)], d.Name, age(now.Sub(d.When)))
+}
+
+func age(d time.Duration) string {
+	switch {
+	case d < time.Minute:
+		return "less than a minute"
+	case d < time.Hour:
+		return fmt.Sprintf("%d min", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h", int(d.Hours()))
+	}
+	return fmt.Sprintf("%d days", int(d.Hours()/24))
+}

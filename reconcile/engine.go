@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package reconcile
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/pintle-dev/pintle/api/document"
+	"github.com/pintle-dev/pintle/gitwriter"
+	"github.com/pintle-dev/pintle/gitwriter/mirror"
+	"github.com/pintle-dev/pintle/registry"
+)
+
+// Signature is who makes Pintle's commits.
+type Signature struct{ Name, Email string }
+
+// GitAuth is how to log in to the repository over HTTP(S).
+type GitAuth = mirror.Auth
+
+// defaultAuthor applies where none is configured.
+var defaultAuthor = Signature{Name: "Pintle", Email: "noreply@pintle.dev"}
+
+// Config says what an engine works on.
+type Config struct {
+	// Repo is a URL, a bare repository or a checkout.
+	Repo string
+	// Branch is empty for the default branch.
+	Branch string
+	// PoliciesPath is a local file or folder with policies; empty for those in
+	// the repository itself.
+	PoliciesPath string
+	Git          GitAuth
+	Registry     registry.Options
+	// Author is Pintle <noreply@pintle.dev> where it is empty.
+	Author Signature
+	// Now is the clock; nil for the system's.
+	Now func() time.Time
+}
+
+// Engine keeps one manifest repository at what its policies pick. It lives as
+// long as its process and remembers what it has read. It is safe for concurrent
+// use; passes run one after the other.
+type Engine struct {
+	config    Config
+	validator *document.Validator
+	registry  *registry.Client
+	repo      *gitwriter.Repository
+
+	mu     sync.Mutex
+	parsed map[string]parsed
+}
+
+// Open prepares an engine; it reads nothing yet.
+func Open(_ context.Context, config Config) (*Engine, error) {
+	if config.Author == (Signature{}) {
+		config.Author = defaultAuthor
+	}
+	if config.Now == nil {
+		config.Now = time.Now
+	}
+	validator, err := document.NewValidator()
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the schema of policies: %w", err)
+	}
+	isDocument := document.MayMatter
+	if config.PoliciesPath != "" {
+		isDocument = func([]byte) bool { return false }
+	}
+	repo, err := gitwriter.Open(config.Repo, config.Branch, config.Git, isDocument)
+	if err != nil {
+		return nil, err
+	}
+	return &Engine{
+		config: config, validator: validator, registry: registry.New(config.Registry), repo: repo,
+		parsed: map[string]parsed{},
+	}, nil
+}
+
+// Close lets go of what the engine holds.
+func (e *Engine) Close() error { return nil }
+
+// Plan finds out what a sync would do, and writes nothing.
+func (e *Engine) Plan(ctx context.Context) (*Report, error) {
+	return e.pass(ctx, task{})
+}
+
+// Sync moves what is due, and pushes it. Where somebody else pushes first, it
+// decides again on the new tip.
+func (e *Engine) Sync(ctx context.Context) (*Report, error) {
+	return e.pass(ctx, task{write: true})
+}
+
+// SyncDue is Sync for some policies, named <namespace>/<name>, alone.
+func (e *Engine) SyncDue(ctx context.Context, due map[string]bool) (*Report, error) {
+	return e.pass(ctx, task{write: true, only: due})
+}
+
+// Schedules returns the schedule of every policy, named <namespace>/<name>.
+func (e *Engine) Schedules(ctx context.Context) (map[string]string, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err := e.repo.Update(ctx); err != nil {
+		return nil, err
+	}
+	set, err := e.policies()
+	if err != nil {
+		return nil, err
+	}
+	schedules := make(map[string]string, len(set.policies))
+	for name, p := range set.policies {
+		schedules[name] = p.spec.Schedule
+	}
+	return schedules, nil
+}

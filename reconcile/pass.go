@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/pintle-dev/pintle/gitwriter"
+	"github.com/pintle-dev/pintle/gitwriter/mirror"
+	"github.com/pintle-dev/pintle/registry"
+)
+
+// maxRaces is how often a pass decides again after somebody else pushed first.
+// Each lost race means that somebody's push was taken, so that writers who do
+// only this get through in turn.
+const maxRaces = 20
+
+// task says what a pass is to do.
+type task struct {
+	write bool
+	// only names the policies that are looked at; nil means all.
+	only map[string]bool
+}
+
+func (t task) wants(name string) bool { return t.only == nil || t.only[name] }
+
+// pass reads, resolves, decides, and writes if the task says so.
+func (e *Engine) pass(ctx context.Context, t task) (*Report, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	asked := &asked{pass: e.registry.Pass(), known: map[string]resolution{}}
+	for races := 0; ; races++ {
+		if err := e.repo.Update(ctx); err != nil {
+			return nil, err
+		}
+		d, err := e.decide(ctx, t, asked)
+		if err != nil {
+			return nil, err
+		}
+		report, err := e.write(ctx, t, d)
+		var race *mirror.RaceError
+		if errors.As(err, &race) && races < maxRaces {
+			continue
+		}
+		return report, err
+	}
+}
+
+// asked remembers what the registries said, over the races of one pass.
+type asked struct {
+	pass  *registry.Pass
+	known map[string]resolution // by policy, image and rule
+}
+
+func (a *asked) resolve(ctx context.Context, policies []declared) (map[string]resolution, error) {
+	key := func(p declared) string { return p.name + "\x00" + p.spec.Image + "\x00" + p.ruleText }
+	var fresh []declared
+	for _, p := range policies {
+		if _, ok := a.known[key(p)]; !ok {
+			fresh = append(fresh, p)
+		}
+	}
+	results, err := resolve(ctx, a.pass, fresh)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range fresh {
+		a.known[key(p)] = results[p.name]
+	}
+	byName := make(map[string]resolution, len(policies))
+	for _, p := range policies {
+		byName[p.name] = a.known[key(p)]
+	}
+	return byName, nil
+}
+
+// write makes the commits that were decided on, and reports.
+func (e *Engine) write(ctx context.Context, t task, d *decision) (*Report, error) {
+	plan, contents, refused, err := e.repo.Edit(d.plan)
+	if err != nil {
+		return nil, err
+	}
+	d.refuse(refused)
+	diffs, err := e.diffs(contents)
+	if err != nil {
+		return nil, err
+	}
+	ids := make([]string, len(plan))
+	if t.write && len(plan) > 0 {
+		author := e.config.Author
+		if ids, err = e.repo.Push(ctx, plan, contents, author.Name, author.Email, e.config.Now()); err != nil {
+			return nil, err
+		}
+		d.wrote()
+	}
+	report := d.report()
+	report.Head, report.Branch, report.Checkout, report.Diffs = e.repo.Head(), e.repo.Branch(), e.repo.Checkout(), diffs
+	for i, p := range plan {
+		report.Commits = append(report.Commits, commitOf(ids[i], p))
+	}
+	return report, nil
+}
+
+// diffs compares the files as they were with the last content of each.
+func (e *Engine) diffs(contents []map[string][]byte) ([]FileDiff, error) {
+	last := map[string][]byte{}
+	for _, files := range contents {
+		for path, content := range files {
+			last[path] = content
+		}
+	}
+	diffs := make([]FileDiff, 0, len(last))
+	for _, path := range sortedKeys(last) {
+		old, err := e.repo.Content(path)
+		if err != nil {
+			return nil, err
+		}
+		diffs = append(diffs, FileDiff{Path: path, Old: old, New: last[path]})
+	}
+	return diffs, nil
+}
+
+func commitOf(id string, p gitwriter.Planned) Commit {
+	c := Commit{SHA: id, Subject: p.Subject(), Changes: []Change{}}
+	for _, u := range p.Updates {
+		repinned := u.Slot.Value.Tag() == u.Wrote.Tag() && u.Slot.Value.Digest() == ""
+		for _, change := range u.Changes {
+			f := change.Field
+			c.Changes = append(c.Changes, Change{Policy: f.Policy, Image: p.Image, File: f.File, Line: f.Line, Old: f.Value, New: change.New, Repinned: repinned})
+		}
+	}
+	return c
+}
+
+// Explain tells all about one policy, named <namespace>/<name>.
+func (e *Engine) Explain(ctx context.Context, name string) (*Explanation, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err := e.repo.Update(ctx); err != nil {
+		return nil, err
+	}
+	asked := &asked{pass: e.registry.Pass(), known: map[string]resolution{}}
+	d, err := e.decide(ctx, task{only: map[string]bool{name: true}}, asked)
+	if err != nil {
+		return nil, err
+	}
+	p, ok := d.set.policies[name]
+	if !ok {
+		return nil, &UnknownPolicyError{Name: name, Known: sortedKeys(d.set.policies), Broken: d.set.broken[name]}
+	}
+	return d.explain(p), nil
+}
+
+// UnknownPolicyError says that there is no valid policy of a name.
+type UnknownPolicyError struct {
+	Name string
+	// Known are the valid policies.
+	Known []string
+	// Broken is true where there is one, but it is not valid.
+	Broken bool
+}
+
+func (e *UnknownPolicyError) Error() string {
+	if e.Broken {
+		return fmt.Sprintf("cannot explain %s: it is declared, but not valid; `pintle plan` says why", e.Name)
+	}
+	const listed = 10
+	known := e.Known[:min(len(e.Known), listed)]
+	return fmt.Sprintf("cannot explain %s: there is no such policy; the repository has %v", e.Name, known)
+}

@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package reconcile
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/pintle-dev/pintle/api/document"
+	"github.com/pintle-dev/pintle/api/v1alpha1"
+	"github.com/pintle-dev/pintle/gitwriter"
+	"github.com/pintle-dev/pintle/gitwriter/manifest"
+	"github.com/pintle-dev/pintle/gitwriter/mirror"
+	"github.com/pintle-dev/pintle/policy"
+)
+
+// declared is a valid policy with its compiled rule.
+type declared struct {
+	name string // <namespace>/<name>
+	file string
+	line int
+	spec v1alpha1.ImagePolicySpec
+	rule *policy.Rule
+	// ruleText is equal for equal rules.
+	ruleText string
+}
+
+// policySet is all that a set of documents declares.
+type policySet struct {
+	policies map[string]declared
+	// broken are policies that are there but not valid.
+	broken   map[string]bool
+	problems []Problem
+	notices  []string
+}
+
+func (s policySet) sorted() []declared {
+	names := slices.Sorted(maps.Keys(s.policies))
+	all := make([]declared, 0, len(names))
+	for _, n := range names {
+		all = append(all, s.policies[n])
+	}
+	return all
+}
+
+// bindings is what the policies say about fields.
+func (s policySet) bindings() gitwriter.Bindings {
+	b := gitwriter.Bindings{Images: make(map[string]string, len(s.policies))}
+	for _, p := range s.sorted() {
+		b.Images[p.name] = p.spec.Image
+		for _, t := range p.spec.Targets {
+			b.Targets = append(b.Targets, targetOf(p, t))
+		}
+	}
+	return b
+}
+
+func targetOf(p declared, t v1alpha1.Target) manifest.Target {
+	target := manifest.Target{Policy: p.name, Image: p.spec.Image}
+	switch {
+	case t.Kustomize != nil:
+		target.Kind, target.Path = manifest.Kustomize, t.Kustomize.Path
+	case t.Workloads != nil:
+		target.Kind, target.Path = manifest.Workloads, t.Workloads.Path
+	case t.HelmValues != nil:
+		h := t.HelmValues
+		target.Kind, target.Path = manifest.HelmValues, h.Path
+		target.Repository, target.Tag, target.Digest = h.Repository, h.Tag, h.Digest
+	}
+	return target
+}
+
+// parsed is what one content of a file declares.
+type parsed struct {
+	id       string
+	policies []declared
+	broken   []string
+	problems []Problem
+	notices  []string
+}
+
+// policies reads the documents of the repository, or of the folder that the
+// operator named. Files that did not change are not parsed again.
+func (e *Engine) policies() (policySet, error) {
+	docs, err := e.repo.Documents()
+	if e.config.PoliciesPath != "" {
+		docs, err = readFolder(e.config.PoliciesPath)
+	}
+	if err != nil {
+		return policySet{}, err
+	}
+	fresh := make(map[string]parsed, len(docs))
+	for _, d := range docs {
+		p, ok := e.parsed[d.Path]
+		if !ok || p.id != d.ID {
+			p = parse(e.validator, d)
+		}
+		fresh[d.Path] = p
+	}
+	e.parsed = fresh
+	return merge(fresh), nil
+}
+
+// parse reads the policies of one file and compiles their rules.
+func parse(v *document.Validator, d gitwriter.Document) parsed {
+	found, problems := v.Find(d.Path, d.Content)
+	p := parsed{id: d.ID}
+	for _, problem := range problems {
+		p.problems = append(p.problems, Problem{problem.File, problem.Line, problem.Message})
+		if problem.Policy != "" {
+			p.broken = append(p.broken, problem.Policy)
+		}
+	}
+	for _, doc := range found {
+		if doc.Repository != nil {
+			p.notices = append(p.notices, fmt.Sprintf("%s:%d: this ManifestRepository is for a cluster: without one, the command's flags say where to write, so it is ignored", doc.File, doc.Line))
+			continue
+		}
+		name := doc.Policy.Namespace + "/" + doc.Policy.Name
+		if doc.Policy.Spec.Registry != nil {
+			p.notices = append(p.notices, fmt.Sprintf("%s:%d: spec.registry of %s is ignored: without a cluster, the Docker configuration says how to log in", doc.File, doc.Line, name))
+		}
+		rule, err := policy.Compile(ruleOf(doc.Policy.Spec.Select))
+		if err != nil {
+			var wrong *policy.SpecError
+			message := err.Error()
+			if errors.As(err, &wrong) {
+				message = fmt.Sprintf("%s: %s: %s", name, wrong.Field, wrong.Reason)
+			}
+			p.problems = append(p.problems, Problem{doc.File, doc.Line, message})
+			p.broken = append(p.broken, name)
+			continue
+		}
+		text, err := json.Marshal(doc.Policy.Spec.Select)
+		if err != nil {
+			text = []byte(name) // Not shared, then.
+		}
+		p.policies = append(p.policies, declared{name, doc.File, doc.Line, doc.Policy.Spec, rule, string(text)})
+	}
+	return p
+}
+
+func ruleOf(s v1alpha1.Select) policy.Spec {
+	spec := policy.Spec{Tag: s.Tag, Newest: s.Newest != nil, Exclude: s.Exclude}
+	if s.Semver != nil {
+		spec.Semver = &policy.Semver{Range: s.Semver.Range}
+	}
+	if s.Numerical != nil {
+		spec.Numerical = &policy.Ordered{Order: policy.Order(s.Numerical.Order)}
+	}
+	if s.Alphabetical != nil {
+		spec.Alphabetical = &policy.Ordered{Order: policy.Order(s.Alphabetical.Order)}
+	}
+	if s.Filter != nil {
+		spec.Filter = &policy.Filter{Pattern: s.Filter.Pattern, Extract: s.Filter.Extract}
+	}
+	return spec
+}
+
+// merge puts the files together. A policy that is declared twice counts as
+// broken: which of the two is meant can't be known.
+func merge(files map[string]parsed) policySet {
+	set := policySet{policies: map[string]declared{}, broken: map[string]bool{}}
+	for _, path := range slices.Sorted(maps.Keys(files)) {
+		f := files[path]
+		set.problems = append(set.problems, f.problems...)
+		set.notices = append(set.notices, f.notices...)
+		for _, name := range f.broken {
+			set.broken[name] = true
+		}
+		for _, p := range f.policies {
+			if first, twice := set.policies[p.name]; twice {
+				set.broken[p.name] = true
+				set.problems = append(set.problems, Problem{p.file, p.line, fmt.Sprintf(
+					"%s is declared at %s:%d already: remove one of the two; until then neither is followed", p.name, first.file, first.line)})
+				continue
+			}
+			set.policies[p.name] = p
+		}
+	}
+	for name := range set.broken {
+		delete(set.policies, name)
+	}
+	return set
+}
+
+// maxPolicyFiles bounds a folder of policies.
+const maxPolicyFiles = 100_000
+
+// readFolder reads the manifests below a local path that may hold policies.
+func readFolder(root string) ([]gitwriter.Document, error) {
+	var docs []gitwriter.Document
+	err := walkManifests(root, func(path string, content []byte) {
+		if document.MayMatter(content) {
+			docs = append(docs, gitwriter.Document{Path: path, ID: string(content), Content: content})
+		}
+	}, nil)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read policies: %w", err)
+	}
+	return docs, nil
+}
+
+// walkManifests reads the manifests below root, or root itself where it is a
+// file. Links are not followed. Files that are too large are told to large.
+func walkManifests(root string, each func(path string, content []byte), large func(path string)) error {
+	count := 0
+	return filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() && entry.Name() == ".git" {
+			return filepath.SkipDir
+		}
+		if !entry.Type().IsRegular() || !manifest.IsManifest(path) {
+			return nil
+		}
+		if count++; count > maxPolicyFiles {
+			return fmt.Errorf("%s holds more than %d manifests", root, maxPolicyFiles)
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		if info.Size() > mirror.MaxBlobBytes {
+			if large != nil {
+				large(path)
+			}
+			return nil
+		}
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		each(path, content)
+		return nil
+	})
+}
