@@ -27,7 +27,7 @@ func Explanation(w io.Writer, explanation *reconcile.Explanation, style Style) e
 	out.WriteString("\n\n")
 
 	writeCandidates(&out, explanation.Candidates, style)
-	writeFields(&out, policy.Fields, style)
+	writeFields(&out, policy, style)
 	writeVetoes(&out, explanation.Vetoes, style)
 	writeProblems(&out, explanation.Problems, style)
 	return flush(w, &out)
@@ -50,14 +50,14 @@ func writeCandidates(out *strings.Builder, candidates []reconcile.Candidate, sty
 	out.WriteString("\n")
 }
 
-func writeFields(out *strings.Builder, fields []reconcile.Field, style Style) {
-	if len(fields) == 0 {
+func writeFields(out *strings.Builder, policy reconcile.Policy, style Style) {
+	if len(policy.Fields) == 0 {
 		out.WriteString("No field is bound to this policy: put a marker on an image, or declare a target.\n\n")
 		return
 	}
 	list := table{header: []string{"FIELD", "HOLDS", "REASON", "WHY"}}
-	for _, field := range fields {
-		list.add(fieldCells(field)...)
+	for _, field := range policy.Fields {
+		list.add(fieldCells(policy, field)...)
 	}
 	list.write(out, style)
 	out.WriteString("\n")

@@ -10,17 +10,9 @@ import (
 	"github.com/pintle-dev/pintle/reconcile"
 )
 
-// LintReport is what a check of a checkout counted and found.
-type LintReport struct {
-	Files    int                 `json:"files"`
-	Policies int                 `json:"policies"`
-	Fields   int                 `json:"fields"`
-	Problems []reconcile.Problem `json:"problems"`
-}
-
 // Lint writes one line per problem, as compilers do, so that editors and forges
 // can jump to its place, and a closing line that counts.
-func Lint(w io.Writer, report *LintReport, style Style) error {
+func Lint(w io.Writer, report *reconcile.LintReport, style Style) error {
 	var out strings.Builder
 	for _, problem := range report.Problems {
 		out.WriteString(ProblemLine(problem) + "\n")

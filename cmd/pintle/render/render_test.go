@@ -51,6 +51,7 @@ func sample(sha string, moved reconcile.Reason) *reconcile.Report {
 			{Name: "web", Namespace: "prod", Image: "ghcr.io/acme/web", Reason: reconcile.NoMatch, Message: "no tag fits semver >=9"},
 		},
 		Problems: []reconcile.Problem{{File: "apps/x.yaml", Line: 3, Message: "the marker names no policy"}, {Message: "no place"}},
+		Notices:  []string{"spec.registry.secretRef of prod/web is ignored without a cluster"},
 		Diffs: []reconcile.FileDiff{{
 			Path: "apps/a.yaml",
 			Old:  []byte("a: 1\nimage: ghcr.io/acme/podinfo:1.0.0\nb: 2\n"),
@@ -73,11 +74,11 @@ func TestReportsForPeople(t *testing.T) {
 		"explain":  func(w io.Writer) error { return render.Explanation(w, explanation(), render.Style{}) },
 		"nothing":  func(w io.Writer) error { return render.Explanation(w, &reconcile.Explanation{}, render.Style{}) },
 		"lint": func(w io.Writer) error {
-			report := &render.LintReport{Files: 2, Policies: 1, Fields: 3, Problems: sample("", reconcile.Due).Problems}
+			report := &reconcile.LintReport{Files: 2, Policies: 1, Fields: 3, Problems: sample("", reconcile.Due).Problems}
 			return render.Lint(w, report, render.Style{})
 		},
 		"lintclean": func(w io.Writer) error {
-			return render.Lint(w, &render.LintReport{Files: 1, Policies: 2, Fields: 1}, render.Style{})
+			return render.Lint(w, &reconcile.LintReport{Files: 1, Policies: 2, Fields: 1}, render.Style{})
 		},
 	}
 	for name, write := range tests {
@@ -156,6 +157,7 @@ func TestHostileValues(t *testing.T) {
 		Commits:  []reconcile.Commit{{Subject: evil, Changes: []reconcile.Change{{File: evil, Old: evil, New: evil}}}},
 		Policies: []reconcile.Policy{{Name: evil, Namespace: evil, Image: evil, Message: evil, Reason: reconcile.Failed, Selected: &reconcile.TagDigest{Tag: evil, Digest: evil}, Fields: []reconcile.Field{{File: evil, Value: evil, Message: evil, Reason: reconcile.Failed}}}},
 		Problems: []reconcile.Problem{{File: evil, Line: 1, Message: evil}},
+		Notices:  []string{evil},
 		Diffs:    []reconcile.FileDiff{{Path: evil, Old: []byte("a" + evil), New: []byte("b" + evil)}},
 	}
 	explained := &reconcile.Explanation{
@@ -168,7 +170,7 @@ func TestHostileValues(t *testing.T) {
 		"sync":    func(w io.Writer) error { return render.Sync(w, report, render.Style{}) },
 		"explain": func(w io.Writer) error { return render.Explanation(w, explained, render.Style{}) },
 		"lint": func(w io.Writer) error {
-			return render.Lint(w, &render.LintReport{Problems: report.Problems}, render.Style{})
+			return render.Lint(w, &reconcile.LintReport{Problems: report.Problems}, render.Style{})
 		},
 		"json": func(w io.Writer) error { return render.JSON(w, report) },
 	}

@@ -5,6 +5,7 @@ package render
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -36,6 +37,7 @@ func write(w io.Writer, report *reconcile.Report, summary string, style Style) e
 	writePolicies(&out, report.Policies, style)
 	writeVerdicts(&out, report.Policies, style)
 	writeProblems(&out, report.Problems, style)
+	writeNotices(&out, report.Notices, style)
 	out.WriteString(style.paint(bold, Safe(summary)) + "\n")
 	return flush(w, &out)
 }
@@ -79,13 +81,14 @@ func writePolicies(out *strings.Builder, policies []reconcile.Policy, style Styl
 // writeVerdicts lists the fields that stay as they are although they do not
 // hold the selection: the policy's one reason cannot tell them apart.
 func writeVerdicts(out *strings.Builder, policies []reconcile.Policy, style Style) {
-	list := table{header: []string{"FIELD LEFT AS IT IS", "HOLDS", "REASON", "WHY"}}
+	list := table{header: []string{"FIELD LEFT AS IT IS", "POLICY", "HOLDS", "REASON", "WHY"}}
 	for _, policy := range policies {
 		for _, field := range policy.Fields {
 			switch field.Reason {
 			case reconcile.UpToDate, reconcile.Updated, reconcile.Due:
 			default:
-				list.add(fieldCells(field)...)
+				name := cell{policy.Namespace + "/" + policy.Name, ""}
+				list.add(slices.Insert(fieldCells(policy, field), 1, name)...)
 			}
 		}
 	}
@@ -96,12 +99,17 @@ func writeVerdicts(out *strings.Builder, policies []reconcile.Policy, style Styl
 	out.WriteString("\n")
 }
 
-func fieldCells(field reconcile.Field) []cell {
+// fieldCells leaves out a message that the policy's line has told already.
+func fieldCells(policy reconcile.Policy, field reconcile.Field) []cell {
+	why := field.Message
+	if why == policy.Message {
+		why = ""
+	}
 	return []cell{
 		{place(field.File, field.Line), ""},
 		{shortDigests(field.Value), ""},
 		reasonCell(field.Reason),
-		{field.Message, ""},
+		{why, ""},
 	}
 }
 
@@ -112,6 +120,16 @@ func writeProblems(out *strings.Builder, problems []reconcile.Problem, style Sty
 	out.WriteString(style.paint(red, count(len(problems), "problem")+":") + "\n")
 	for _, problem := range problems {
 		out.WriteString("  " + ProblemLine(problem) + "\n")
+	}
+	out.WriteString("\n")
+}
+
+func writeNotices(out *strings.Builder, notices []string, style Style) {
+	if len(notices) == 0 {
+		return
+	}
+	for _, notice := range notices {
+		out.WriteString(style.paint(yellow, "Notice:") + " " + Safe(notice) + "\n")
 	}
 	out.WriteString("\n")
 }

@@ -23,3 +23,9 @@ func (s Style) paint(color, text string) string {
 	}
 	return "\x1b[" + color + "m" + text + "\x1b[0m"
 }
+
+// Heading is how the title of a part of a text looks.
+func (s Style) Heading(text string) string { return s.paint(bold, text) }
+
+// Command is how a command that the reader can type looks.
+func (s Style) Command(text string) string { return s.paint(cyan, text) }
