@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/pintle-dev/pintle/reconcile"
+	"github.com/pintle-dev/pintle/registry"
+)
+
+// options are the flags of every command that reads a repository.
+type options struct {
+	repo, branch, policies string
+	plainHTTP              []string
+	gitUsername            string
+	gitPasswordFile        string
+	output                 output
+}
+
+func (o *options) bind(command *cobra.Command) {
+	flags := command.Flags()
+	flags.StringVar(&o.repo, "repo", "", "Git repository: a URL, a bare repository, or a clean checkout (required)")
+	flags.StringVar(&o.branch, "branch", "", "branch to read and write (default: the repository's default branch)")
+	flags.StringVar(&o.policies, "policies", "", "file or folder with the policies (default: those in the repository)")
+	flags.StringArrayVar(&o.plainHTTP, "plain-http", nil, "registry `HOST[:PORT]` that speaks HTTP without TLS (repeatable)")
+	flags.StringVar(&o.gitUsername, "git-username", "", "user name for Git over HTTP(S)")
+	flags.StringVar(&o.gitPasswordFile, "git-password-file", "", "file with the password or token for Git over HTTP(S)")
+	o.output.bind(flags)
+}
+
+// config checks the flags and finds the credentials.
+func (o *options) config(ctx context.Context) (reconcile.Config, error) {
+	if o.repo == "" {
+		return reconcile.Config{}, usageError{errors.New("--repo is missing: give the URL or the path of a Git repository")}
+	}
+	repo, auth, err := gitAuth(ctx, o.repo, o.gitUsername, o.gitPasswordFile)
+	if err != nil {
+		return reconcile.Config{}, err
+	}
+	return reconcile.Config{
+		Repo:         repo,
+		Branch:       o.branch,
+		PoliciesPath: o.policies,
+		Git:          auth,
+		Registry:     registry.Options{PlainHTTP: o.plainHTTP},
+	}, nil
+}
+
+// use opens an engine, does one thing with it, and closes it.
+func use[T any](ctx context.Context, o *options, do func(*reconcile.Engine, context.Context) (T, error)) (result T, err error) {
+	config, err := o.config(ctx)
+	if err != nil {
+		return result, err
+	}
+	engine, err := reconcile.Open(ctx, config)
+	if err != nil {
+		return result, err
+	}
+	defer func() { err = errors.Join(err, engine.Close()) }()
+	return do(engine, ctx)
+}
+
+// output is the value of -o.
+type output struct{ json bool }
+
+func (o *output) bind(flags *pflag.FlagSet) {
+	flags.VarP(o, "output", "o", "`json` for programs (default: text for people)")
+}
+
+func (o *output) String() string {
+	if o.json {
+		return "json"
+	}
+	return ""
+}
+
+// Set is part of pflag.Value.
+func (o *output) Set(format string) error {
+	if format != "json" {
+		return fmt.Errorf("%q is no format: json is the only one", format)
+	}
+	o.json = true
+	return nil
+}
+
+// Type is part of pflag.Value.
+func (o *output) Type() string { return "format" }

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/pintle-dev/pintle/cmd/pintle/render"
+)
+
+// run executes the command line and returns the exit status.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	root := newRoot(&program{stdout: stdout, stderr: stderr})
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	command, err := root.ExecuteContextC(ctx)
+	return exitStatus(stderr, command.CommandPath(), err)
+}
+
+// program is what every command shares: where it prints.
+type program struct{ stdout, stderr io.Writer }
+
+// style is for standard output: in colour at a terminal, unless the reader asks
+// for none (https://no-color.org).
+func (p *program) style() render.Style {
+	return render.Style{Color: isTerminal(p.stdout) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"}
+}
+
+// progress shows on standard error that slow work goes on, at a terminal only.
+func (p *program) progress(doing string) (stop func()) {
+	if !isTerminal(p.stderr) {
+		return func() {}
+	}
+	return render.Progress(p.stderr, doing)
+}
+
+func isTerminal(w io.Writer) bool {
+	file, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(file.Fd()))
+}
+
+func newRoot(p *program) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "pintle",
+		Short: "Keep manifests in Git pinned to the right container images",
+		Long: `Pintle follows container images in registries and keeps the manifests in Git
+pinned to the right one. Git is the only thing it writes, and undoing one of
+its commits is a decision that it respects.
+
+Exit status: 0 all well; 1 failed, nothing written; 2 wrong usage; 3 done, but
+with problems listed or a policy at NoMatch or Failed.`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          knownCommand,
+		RunE: func(root *cobra.Command, _ []string) error {
+			return usageError{errors.New("a command is missing\n\n" + root.UsageString())}
+		},
+	}
+	root.SuggestionsMinimumDistance = 2
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.AddCommand(newPlan(p), newSync(p), newExplain(p), newLint(p), newDemo(p), newVersion(p))
+	return root
+}
+
+// knownCommand takes the place of cobra's own check, to make an unknown command
+// wrong usage.
+func knownCommand(root *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	message := fmt.Sprintf("there is no command %q", args[0])
+	if similar := root.SuggestionsFor(args[0]); len(similar) > 0 {
+		message += ": did you mean " + strings.Join(similar, " or ") + "?"
+	}
+	return usageError{errors.New(message)}
+}
+
+// arguments makes a wrong number of arguments wrong usage, and says what is
+// wanted.
+func arguments(check cobra.PositionalArgs, wanted string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if check(cmd, args) != nil {
+			return usageError{fmt.Errorf("%s takes %s", cmd.Name(), wanted)}
+		}
+		return nil
+	}
+}
