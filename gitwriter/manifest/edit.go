@@ -88,7 +88,7 @@ func (t *tree) holds(f Field) bool {
 		return false
 	}
 	tok, reason := t.token(f.node)
-	return reason == "" && tok == f.token && t.nodes[f.node].Value == f.before+f.Value+f.after
+	return reason == "" && tok == f.token && decoded(t.nodes[f.node].Node) == f.before+f.Value+f.after
 }
 
 // apply writes the splices, which stand in the order of the content.

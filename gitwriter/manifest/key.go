@@ -28,7 +28,11 @@ func (t *tree) key(i int) (string, refusal) {
 		words = append(words, word)
 	}
 	slices.Reverse(words)
-	return t.document(i) + ": " + strings.TrimPrefix(strings.Join(words, ""), "."), ""
+	path := strings.TrimPrefix(strings.Join(words, ""), ".")
+	if path == "" {
+		return t.document(i), ""
+	}
+	return t.document(i) + ": " + path, ""
 }
 
 // step is a node's part of a path: ".key", "[name=app]" or "[0]".

@@ -13,4 +13,5 @@ const (
 	maxKey       = 1_024   // bytes of a mapping key on the way to a field
 	maxPath      = 4_096   // bytes of a Field's Key
 	maxLineNodes = 64      // scalars on one line in front of a marker
+	usualNodes   = 4_096   // room that is made before parsing; not a limit
 )

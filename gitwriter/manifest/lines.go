@@ -8,6 +8,8 @@ import (
 	"unicode/utf8"
 )
 
+const byteOrderMark = "\ufeff"
+
 // lines knows where the lines of a file begin, as the YAML parser counts them
 // and as people do.
 type lines struct {
@@ -18,6 +20,10 @@ type lines struct {
 
 func findLines(content []byte) lines {
 	l := lines{starts: make([]int, 1, 1+bytes.Count(content, []byte("\n")))}
+	if bytes.HasPrefix(content, []byte(byteOrderMark)) {
+		l.starts[0] = len(byteOrderMark) // it takes no column
+		l.cursor.at = l.starts[0]
+	}
 	for i := 0; i < len(content); i++ {
 		size := breakAt(content, i)
 		if size == 0 {
@@ -64,9 +70,6 @@ func (l *lines) offset(content []byte, line, column int) int {
 	c := &l.cursor
 	if c.line != line || c.column > column || c.at < l.starts[line] {
 		c.line, c.column, c.at = line, 0, l.starts[line]
-		if line == 0 && bytes.HasPrefix(content, []byte("\xef\xbb\xbf")) {
-			c.at = 3 // the byte order mark takes no column
-		}
 	}
 	for c.column < column && c.at < len(content) {
 		_, size := utf8.DecodeRune(content[c.at:])
@@ -79,7 +82,7 @@ func (l *lines) offset(content []byte, line, column int) int {
 // bounds gives the line around an offset: its first byte, and its end without
 // the break.
 func (l *lines) bounds(content []byte, at int) (start, end int) {
-	i := sort.SearchInts(l.starts, at+1)
+	i := max(1, sort.SearchInts(l.starts, at+1))
 	start = l.starts[i-1]
 	if i == len(l.starts) {
 		return start, len(content)
@@ -95,5 +98,5 @@ func (l *lines) bounds(content []byte, at int) (start, end int) {
 
 // human gives the line of an offset as people and git count it, from 1.
 func (l *lines) human(at int) int {
-	return sort.SearchInts(l.starts, at+1) - sort.SearchInts(l.odd, at+1)
+	return max(1, sort.SearchInts(l.starts, at+1)-sort.SearchInts(l.odd, at+1))
 }

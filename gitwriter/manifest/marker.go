@@ -126,7 +126,7 @@ func (s *scan) marker(near *nearest, at, start, end int) {
 	inHeader := tok.style == block && at < tok.header
 	if last >= 0 && at < tok.stop && !inHeader {
 		if looksLikeComment(s.content[start:end]) {
-			s.problem(at, "a marker inside a string is text and binds nothing; it must be a comment behind a value")
+			s.problem(at, "a marker inside a string, or in front of its value, binds nothing; it must be a comment behind a value, on the same line")
 		}
 		return
 	}
@@ -151,6 +151,10 @@ func (s *scan) marker(near *nearest, at, start, end int) {
 		s.problem(at, fmt.Sprintf("this marker is not followed, because %v; %s", err, markerForm))
 		return
 	}
+	if len(values) == 0 && bytes.Contains(s.content[start:from+hash], []byte("{{")) {
+		s.problem(at, fmt.Sprintf("the marker of %s stands behind a template, which is no YAML value; mark the values that go into the template", m.policy))
+		return
+	}
 	s.bindMarked(at, m, values)
 }
 
@@ -170,7 +174,9 @@ func (s *scan) valuesOnLine(last, start int, inHeader bool) []int {
 		if tok.stop <= start && s.nodes[leaf].at < start {
 			break
 		}
-		if !s.nodes[leaf].key && (tok.style != block || inHeader && i == last) {
+		n := s.nodes[leaf]
+		absent := n.flow && n.Kind == yaml.ScalarNode && tok.start == tok.stop // {key} has no value
+		if !n.key && !absent && (tok.style != block || inHeader && i == last) {
 			values = append(values, leaf)
 		}
 	}
@@ -201,15 +207,11 @@ var partKeys = map[Part][]string{
 	Digest: {"digest"},
 }
 
-// choose picks the value that a marker is for: the only one on the line that
-// has text, or the only one whose key says that it holds this part.
+// choose picks the value that a marker is for: the only one on the line, or the
+// only one whose key says that it holds this part.
 func (s *scan) choose(values []int, part Part) (int, bool) {
-	var filled, named []int
+	var named []int
 	for _, leaf := range values {
-		if s.nodes[leaf].Value == "" && s.nodes[leaf].Style&yaml.TaggedStyle == s.nodes[leaf].Style {
-			continue // a key without a value
-		}
-		filled = append(filled, leaf)
 		for _, key := range partKeys[part] {
 			if s.keyOf(leaf) == key {
 				named = append(named, leaf)
@@ -219,11 +221,8 @@ func (s *scan) choose(values []int, part Part) (int, bool) {
 	switch {
 	case len(values) == 1:
 		return values[0], true
-	case len(filled) == 1:
-		return filled[0], true
 	case len(named) == 1:
 		return named[0], true
-	default:
-		return 0, false
 	}
+	return 0, false
 }

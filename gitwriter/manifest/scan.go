@@ -4,6 +4,7 @@ package manifest
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"path"
@@ -121,17 +122,21 @@ func (s *scan) bind(leaf int, f Field) {
 	f.token, reason = s.token(leaf)
 	f.Key, keyReason = s.key(leaf)
 	f.Line = s.lines.human(f.start)
-	f.Value = s.scalar(leaf).Value
+	f.Value = decoded(s.scalar(leaf))
 	if f.style == block && reason == "" {
 		f.Value = string(s.content[f.start:f.end])
 	}
-	for _, r := range []refusal{s.refuse(leaf), reason, keyReason} {
-		if f.Refusal == "" {
-			f.Refusal = string(r)
-		}
-	}
+	f.Refusal = string(cmp.Or(s.refuse(leaf), reason, keyReason))
 	s.bound[leaf] = append(s.bound[leaf], len(s.fields))
 	s.fields = append(s.fields, f)
+}
+
+// decoded gives the value of a scalar; null is no value.
+func decoded(n *yaml.Node) string {
+	if n.Tag == "!!null" {
+		return ""
+	}
+	return n.Value
 }
 
 // scalar gives the scalar that a leaf is or refers to; nil if it is none.
@@ -193,13 +198,14 @@ func (s *scan) keyOf(leaf int) string {
 // which fields form one reference.
 func (s *scan) settle() {
 	if s.full() {
-		s.problems = append(s.problems, Problem{File: s.file, Message: fmt.Sprintf("this file has more than %d fields or %d problems; the rest is not followed", maxFields, maxProblems)})
+		s.problems = append(s.problems, Problem{File: s.file, Message: fmt.Sprintf("this file has %d fields or %d problems; what it has beyond that is not followed", maxFields, maxProblems)})
 	}
 	for leaf, fields := range s.bound {
 		if len(fields) > 1 {
 			s.contested(leaf, fields)
 		}
 	}
+	s.collisions()
 	s.slots()
 	sort.SliceStable(s.fields, func(i, j int) bool { return s.fields[i].node < s.fields[j].node })
 	sort.SliceStable(s.problems, func(i, j int) bool { return s.problems[i].Line < s.problems[j].Line })
@@ -217,6 +223,25 @@ func (s *scan) contested(leaf int, fields []int) {
 		s.fields[f].Refusal = reason
 	}
 	s.problem(s.fields[fields[0]].start, "this field is left alone, because "+reason+"; leave one of them")
+}
+
+// collisions refuses fields with the same path: a key on the way to them stands
+// twice, and nobody can tell them apart.
+func (s *scan) collisions() {
+	first := map[string]int{}
+	for i := range s.fields {
+		f := &s.fields[i]
+		other, ok := first[f.Key]
+		if !ok {
+			first[f.Key] = i
+			continue
+		}
+		if s.fields[other].node != f.node {
+			for _, both := range []int{other, i} {
+				s.fields[both].Refusal = cmp.Or(s.fields[both].Refusal, string(refusePath))
+			}
+		}
+	}
 }
 
 // slots gives every field its slot. The parts of one policy in one mapping

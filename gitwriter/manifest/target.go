@@ -40,7 +40,7 @@ type Target struct {
 
 // isAbout says whether an image, as a file writes it, is the target's.
 func (t Target) isAbout(name string) bool {
-	return name != "" && canonical(name) == canonical(t.Image)
+	return name != "" && SameImage(name, t.Image)
 }
 
 // targets binds what the targets of a file are about.

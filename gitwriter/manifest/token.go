@@ -41,12 +41,12 @@ type refusal string
 // Why the bytes of a scalar are not edited.
 const (
 	refuseEmpty    refusal = "there is no value to replace; write one first, quoted if it is to be empty"
-	refuseApart    refusal = "its anchor or tag stands apart from the value; put them on one line"
 	refuseLines    refusal = "it is a block scalar of more than one line; write the value on one line"
 	refuseUnlike   refusal = "its bytes are not what the YAML parser reads; write the value plain or in quotes, on one line"
 	refuseAlias    refusal = "it is an alias of a value that stands elsewhere; write the value here, or mark the value that it refers to"
 	refuseAnchored refusal = "aliases elsewhere in the file refer to it and would change with it; write the value out in each place"
 	refuseTwice    refusal = "its key stands twice in the same mapping; remove one"
+	refusePath     refusal = "another value of the file has the same path, so a key stands twice; remove one"
 	refuseLongKey  refusal = "it stands under a key that is too long to name"
 )
 
@@ -58,10 +58,7 @@ func (t *tree) token(leaf int) (token, refusal) {
 		end := n.at + 1 + len(n.Value)
 		return token{start: n.at, end: end, header: n.at, stop: end}, refuseAlias
 	}
-	at, ok := t.skipProperties(n.at, n.Node)
-	if !ok {
-		return token{start: at, end: at, header: at, stop: at}, refuseApart
-	}
+	at := t.skipProperties(n.at, n.Node)
 	switch {
 	case n.Style&yaml.SingleQuotedStyle != 0:
 		return t.quoted(at, '\'')
@@ -74,22 +71,23 @@ func (t *tree) token(leaf int) (token, refusal) {
 	}
 }
 
-// skipProperties gives the offset of the value behind an anchor and a tag. It
-// fails where they do not stand on the value's line.
-func (t *tree) skipProperties(at int, n *yaml.Node) (int, bool) {
-	first := at
+// skipProperties gives the offset of the value behind an anchor and a tag, which
+// may stand on another line, with comments between.
+func (t *tree) skipProperties(at int, n *yaml.Node) int {
 	for at < len(t.content) && (t.content[at] == '&' || t.content[at] == '!') {
-		for at < len(t.content) && !blank(t.content[at]) && breakAt(t.content, at) == 0 && !bytes.ContainsRune([]byte(",[]{}"), rune(t.content[at])) {
+		for at < len(t.content) && !blank(t.content[at]) && breakAt(t.content, at) == 0 && strings.IndexByte(",[]{}", t.content[at]) < 0 {
 			at++
 		}
-		for at < len(t.content) && blank(t.content[at]) {
-			at++
+		if n.Value == "" && n.Style&^yaml.TaggedStyle == 0 {
+			continue // nothing follows
+		}
+		_, at = t.skipSpace(at)
+		for at < len(t.content) && t.content[at] == '#' {
+			_, at = t.lines.bounds(t.content, at)
+			_, at = t.skipSpace(at)
 		}
 	}
-	if at == first || n.Value == "" && n.Style&^yaml.TaggedStyle == 0 {
-		return at, true
-	}
-	return at, at < len(t.content) && t.content[at] != '#' && breakAt(t.content, at) == 0
+	return at
 }
 
 // quoted finds the end of a quoted scalar that begins at an offset.

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -60,7 +61,11 @@ func parse(content []byte) (*tree, error) {
 	if bytes.HasPrefix(content, []byte("\xff\xfe")) || bytes.HasPrefix(content, []byte("\xfe\xff")) {
 		return nil, &syntaxError{reason: "it is UTF-16; save it as UTF-8"}
 	}
+	if at := notUTF8(content); at >= 0 {
+		return nil, &syntaxError{line: 1 + bytes.Count(content[:at], []byte("\n")), reason: "it is not UTF-8"}
+	}
 	t := &tree{content: content, lines: findLines(content), aliased: map[*yaml.Node]bool{}}
+	t.nodes = make([]node, 0, min(4*len(t.lines.starts), usualNodes))
 	decoder := yaml.NewDecoder(bytes.NewReader(content))
 	for {
 		doc, err := decode(decoder)
@@ -76,8 +81,27 @@ func parse(content []byte) (*tree, error) {
 	}
 }
 
+// notUTF8 gives the offset of the first byte that is no UTF-8, or -1.
+func notUTF8(content []byte) int {
+	if utf8.Valid(content) {
+		return -1
+	}
+	at := 0
+	for {
+		r, size := utf8.DecodeRune(content[at:])
+		if r == utf8.RuneError && size <= 1 {
+			return at
+		}
+		at += size
+	}
+}
+
 // yamlLine is how the parser names the line in its messages.
 var yamlLine = regexp.MustCompile(`^line (\d+): `)
+
+// lineBefore are the messages in which the parser (yaml/v3 3.0.6, decode.go,
+// fail) names the line before the one that it means: it counts from 0 there.
+var lineBefore = regexp.MustCompile(`^did not find expected (node content|key|'-' indicator|',' or|<document start>)|^found (undefined|incompatible|duplicate) `)
 
 // decode reads one document. The parser panics on a few inputs that it should
 // refuse; for the caller that is the same.
@@ -97,6 +121,9 @@ func decode(decoder *yaml.Decoder) (doc *yaml.Node, err error) {
 	if m := yamlLine.FindStringSubmatch(reason); m != nil {
 		line, _ = strconv.Atoi(m[1])
 		reason = reason[len(m[0]):]
+		if lineBefore.MatchString(reason) {
+			line++
+		}
 	}
 	return nil, &syntaxError{line: line, reason: reason}
 }
