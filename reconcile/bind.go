@@ -99,8 +99,12 @@ func (o *outcome) aim() {
 	o.after = make([]ledger.Value, len(o.slots))
 	o.changes = make([]gitwriter.Update, len(o.slots))
 	for i, s := range o.slots {
-		o.after[i] = s.Value
-		if o.selection == "" || s.Foreign {
+		if o.selection == "" {
+			o.after[i] = s.Value
+			continue
+		}
+		if s.Foreign {
+			o.after[i] = o.selection // What it would hold, if it held the image.
 			continue
 		}
 		changes, after := s.Want(o.selection.Tag(), o.selection.Digest(), writeOf(o.spec.Write))
