@@ -13,15 +13,13 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/pintle
 GOLANGCI_LINT := $(CACHE)/golangci-lint-$(GOLANGCI_LINT_VERSION)/golangci-lint
 CONTROLLER_GEN := $(CACHE)/controller-gen-$(CONTROLLER_GEN_VERSION)/controller-gen
 
-VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-
 .PHONY: help
 help: ## Explain each target
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## Build the command into bin/pintle
-	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/pintle ./cmd/pintle
+	CGO_ENABLED=0 go build -trimpath -buildvcs=auto -ldflags "-s -w" -o bin/pintle ./cmd/pintle
 
 .PHONY: demo
 demo: build ## See the whole story in a minute: a new tag, a revert, a newer tag; needs git, no cluster
