@@ -4,12 +4,11 @@ package document
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
-	structural "k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
 )
 
 const tooManyNodes = "has aliases (*) that multiply: write the document out"
@@ -58,8 +57,8 @@ func (d *draft) addAt(path, message string) {
 
 // convert turns a node into what JSON would give: map[string]any, []any, string, bool,
 // int64, float64 or nil. Fields that the schema does not have and values of another type
-// are findings. A nil schema allows all.
-func (d *draft) convert(node *yaml.Node, schema *structural.Structural, path string, depth int) any {
+// are findings.
+func (d *draft) convert(node *yaml.Node, want *shape, path string, depth int) any {
 	node = resolve(node)
 	if d.budget--; d.budget < 0 {
 		d.add("", d.node.Line, tooManyNodes)
@@ -67,22 +66,21 @@ func (d *draft) convert(node *yaml.Node, schema *structural.Structural, path str
 	}
 	if depth > maxDepth {
 		d.add("", d.node.Line, fmt.Sprintf("nests deeper than %d levels", maxDepth))
-		d.budget = min(d.budget, 0) // an alias within itself: read no more of it
 		return nil
 	}
 	switch node.Kind {
 	case yaml.MappingNode:
-		if !d.expect(node, schema, path, "object") {
+		if !d.expect(node, want, path, "object") {
 			return nil
 		}
-		return d.mapping(node, schema, path, depth)
+		return d.mapping(node, want, path, depth)
 	case yaml.SequenceNode:
-		if !d.expect(node, schema, path, "array") {
+		if !d.expect(node, want, path, "array") {
 			return nil
 		}
-		var items *structural.Structural
-		if schema != nil {
-			items = schema.Items
+		var items *shape
+		if want != nil {
+			items = want.items
 		}
 		list := make([]any, 0, len(node.Content))
 		for i, item := range node.Content {
@@ -90,11 +88,11 @@ func (d *draft) convert(node *yaml.Node, schema *structural.Structural, path str
 		}
 		return list
 	default:
-		return d.scalar(node, schema, path)
+		return d.scalar(node, want, path)
 	}
 }
 
-func (d *draft) mapping(node *yaml.Node, schema *structural.Structural, path string, depth int) any {
+func (d *draft) mapping(node *yaml.Node, want *shape, path string, depth int) any {
 	object := make(map[string]any, len(node.Content)/2)
 	for i := 0; i+1 < len(node.Content); i += 2 {
 		key := resolve(node.Content[i])
@@ -106,9 +104,9 @@ func (d *draft) mapping(node *yaml.Node, schema *structural.Structural, path str
 			d.add(join(path, key.Value), key.Line, "stands here a second time: remove one of the two")
 			continue
 		}
-		child, known := member(schema, key.Value)
+		child, known := want.member(key.Value)
 		if !known {
-			d.add(join(path, key.Value), key.Line, "is no field: "+advise(key.Value, slices.Sorted(maps.Keys(schema.Properties))))
+			d.add(join(path, key.Value), key.Line, "is no field: "+advise(key.Value, want.names))
 			continue
 		}
 		object[key.Value] = d.convert(node.Content[i+1], child, join(path, key.Value), depth+1)
@@ -116,68 +114,57 @@ func (d *draft) mapping(node *yaml.Node, schema *structural.Structural, path str
 	return object
 }
 
-// member returns the schema of a key, and whether the key may be there.
-func member(schema *structural.Structural, key string) (*structural.Structural, bool) {
-	if schema == nil {
-		return nil, true
-	}
-	if child, ok := schema.Properties[key]; ok {
-		return &child, true
-	}
-	if schema.AdditionalProperties != nil {
-		return schema.AdditionalProperties.Structural, true
-	}
-	return nil, schema.XPreserveUnknownFields
-}
-
 // scalar decodes a scalar by its resolved tag.
-func (d *draft) scalar(node *yaml.Node, schema *structural.Structural, path string) any {
+func (d *draft) scalar(node *yaml.Node, want *shape, path string) any {
 	switch node.ShortTag() {
 	case "!!null":
 		return nil // the API server drops it, so that a default applies
 	case "!!str", "!!timestamp":
-		d.expect(node, schema, path, "string")
-		return node.Value
+		return d.keep(node, want, path, "string", node.Value)
 	case "!!bool":
-		d.expect(node, schema, path, "boolean")
-		return node.Value == "true" || node.Value == "True" || node.Value == "TRUE"
+		return d.keep(node, want, path, "boolean", strings.EqualFold(node.Value, "true"))
 	case "!!int":
 		var number int64
 		if node.Decode(&number) == nil {
-			d.expect(node, schema, path, "integer")
-			return number
+			return d.keep(node, want, path, "integer", number)
 		}
 		fallthrough // beyond 64 bits
 	case "!!float":
 		var number float64
 		if node.Decode(&number) == nil {
-			d.expect(node, schema, path, "number")
-			return number
+			return d.keep(node, want, path, "number", number)
 		}
 	}
 	d.addAt(path, fmt.Sprintf("cannot read the value with the YAML tag %s: remove the tag", quote(node.ShortTag())))
 	return nil
 }
 
-// expect tells whether a value of a JSON type fits the schema, and reports it if not.
-func (d *draft) expect(node *yaml.Node, schema *structural.Structural, path, got string) bool {
-	if schema == nil || schema.Type == "" || schema.Type == got || schema.Type == "number" && got == "integer" {
+// keep returns a value if its type fits, and nil if not.
+func (d *draft) keep(node *yaml.Node, want *shape, path, got string, v any) any {
+	if !d.expect(node, want, path, got) {
+		return nil
+	}
+	return v
+}
+
+// expect tells whether a value of a JSON type fits, and reports it if not.
+func (d *draft) expect(node *yaml.Node, want *shape, path, got string) bool {
+	if want == nil || want.jsonType == "" || want.jsonType == got || want.jsonType == "number" && got == "integer" {
 		return true
 	}
-	const must = "must be "
 	switch {
-	case schema.Type == "string" && node.Kind == yaml.ScalarNode:
+	case want.jsonType == "string" && node.Kind == yaml.ScalarNode:
 		d.addAt(path, fmt.Sprintf(`must be text: put it in quotes, as in "%s"`, clip(node.Value)))
-	case schema.Type == "string":
-		d.addAt(path, must+"text")
-	case schema.Type == "boolean":
-		d.addAt(path, must+"true or false")
-	case schema.Type == "integer":
-		d.addAt(path, must+"a whole number")
-	case schema.Type == "array":
-		d.addAt(path, must+"a list: begin each item with -")
+	case want.jsonType == "string":
+		d.addAt(path, "must be text")
+	case want.jsonType == "boolean":
+		d.addAt(path, "must be true or false")
+	case want.jsonType == "integer":
+		d.addAt(path, "must be a whole number")
+	case want.jsonType == "array":
+		d.addAt(path, "must be a list: begin each item with -")
 	default:
-		d.addAt(path, must+"a mapping of keys to values")
+		d.addAt(path, "must be a mapping of keys to values")
 	}
 	return false
 }

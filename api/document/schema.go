@@ -51,6 +51,7 @@ func (v *Validator) names() []string { return slices.Sorted(maps.Keys(v.kinds)) 
 // kindSchema validates documents of one kind.
 type kindSchema struct {
 	structural *structural.Structural
+	shape      *shape
 	openapi    validation.SchemaValidator
 	// rules are the compiled CEL rules. Compiling takes far longer than all else, so it
 	// waits for the first document of the kind.
@@ -79,44 +80,22 @@ func newKindSchema(definition []byte) (string, *kindSchema, error) {
 		return kind, nil, err
 	}
 	return kind, &kindSchema{
-		structural: withMetadata(s),
+		structural: s,
+		shape:      newObjectShape(s),
 		openapi:    openapi,
 		rules:      sync.OnceValue(func() *cel.Validator { return cel.NewValidator(s, true, celconfig.PerCallLimit) }),
 	}, nil
 }
 
-// withMetadata adds the fields of metadata, which definitions leave to the API server,
-// so that a typo such as namspace does not go unseen.
-func withMetadata(s *structural.Structural) *structural.Structural {
-	text := structural.Structural{Generic: structural.Generic{Type: "string"}}
-	texts := structural.Structural{
-		Generic:              structural.Generic{Type: "object"},
-		AdditionalProperties: &structural.StructuralOrBool{Structural: &text},
-	}
-	anything := structural.Structural{Extensions: structural.Extensions{XPreserveUnknownFields: true}}
-	metadata := structural.Structural{
-		Generic: structural.Generic{Type: "object"},
-		Properties: map[string]structural.Structural{
-			"name": text, "namespace": text, "generateName": text, "labels": texts, "annotations": texts,
-			// what an API server adds; of no meaning here
-			"uid": anything, "resourceVersion": anything, "generation": anything, "selfLink": anything,
-			"creationTimestamp": anything, "deletionTimestamp": anything, "deletionGracePeriodSeconds": anything,
-			"ownerReferences": anything, "finalizers": anything, "managedFields": anything,
-		},
-	}
-	clone := *s
-	clone.Properties = maps.Clone(s.Properties)
-	clone.Properties["metadata"] = metadata
-	clone.Properties["status"] = anything
-	return &clone
-}
-
 // read turns a draft into the typed object. What is wrong is left in the draft; then
 // the objects are not to be used.
 func (k *kindSchema) read(d *draft) (*v1alpha1.ImagePolicy, *v1alpha1.ManifestRepository) {
-	object, ok := d.convert(d.node, k.structural, "", 0).(map[string]any)
+	object, ok := d.convert(d.node, k.shape, "", 0).(map[string]any)
 	if !ok {
 		return nil, nil // d says why
+	}
+	if d.budget < 0 {
+		return nil, nil // what was not read would be reported as missing
 	}
 	delete(object, "status")
 	d.identify(object)
@@ -149,9 +128,16 @@ func (k *kindSchema) validate(d *draft, object map[string]any, typesFit bool) {
 		errs = append(errs, found...)
 	}
 	for _, err := range errs {
+		if err.Field == unplaced && len(errs) > 1 {
+			continue
+		}
 		d.addAt(err.Field, describe(err))
 	}
 }
+
+// unplaced is the field of an error whose place the library does not tell: of a number
+// beyond its format, which is beyond its maximum too, and so told twice.
+const unplaced = "<nil>"
 
 // blocking tells whether the rules can't be asked: what they rely on is not so.
 func blocking(errs field.ErrorList) bool {

@@ -43,8 +43,8 @@ func (s *search) chunk(c chunk) bool {
 			return true
 		}
 		if err != nil {
-			s.report(c.line+yamlErrorLine(err), fmt.Sprintf("cannot look for policies: the document that begins at line %d is no YAML: %s",
-				c.line+1, oneLine(strings.TrimPrefix(err.Error(), "yaml: "))))
+			line, reason := locate(err)
+			s.report(c.line+line, fmt.Sprintf("cannot look for policies: the document that begins at line %d is no YAML: %s", c.line+1, oneLine(reason)))
 			return true
 		}
 		if len(root.Content) == 1 && !s.visit(root.Content[0], c.line, 0) {
@@ -65,18 +65,23 @@ func decode(decoder *yaml.Decoder) (root *yaml.Node, err error) {
 	return root, decoder.Decode(root)
 }
 
-// yamlErrorLine returns the line that an error of the YAML library names, from 1. The
-// library has no typed error for it. Line 1 where it names none.
-func yamlErrorLine(err error) int {
-	match := regexp.MustCompile(`line (\d+)`).FindStringSubmatch(err.Error())
+// locate returns the line that an error of the YAML library names, from 1, and the rest
+// of its text; line 1 where it names none. The library has no typed error for it, and
+// the errors of its parser, unlike its scanner's, count lines from 0.
+func locate(err error) (int, string) {
+	text := strings.TrimPrefix(err.Error(), "yaml: ")
+	match := regexp.MustCompile(`^line (\d+): ((did not find expected (?:key|node|'-'|',' or|<))?.*)`).FindStringSubmatch(text)
 	if match == nil {
-		return 1
+		return 1, text
 	}
 	line, err := strconv.Atoi(match[1])
 	if err != nil {
-		return 1
+		return 1, text
 	}
-	return line
+	if match[3] != "" {
+		line++
+	}
+	return line, match[2]
 }
 
 // visit looks at one document, or at the items of a list. Offset is the number of lines

@@ -113,6 +113,7 @@ type ManifestRepositorySpec struct {
 	// +optional
 	// +kubebuilder:default=0
 	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=1000000
 	MaxPerPush int32 `json:"maxPerPush,omitempty"`
 
 	// Suspend stops all writing to this repository while it is true.
@@ -197,7 +198,7 @@ type Commit struct {
 
 // Author is who a commit is by.
 //
-// +kubebuilder:validation:XValidation:rule=`!self.name.matches(r'[<>[:cntrl:]]') && self.name.trim() != ''`,message="name must have letters and be one line without < and >"
+// +kubebuilder:validation:XValidation:rule=`!self.name.matches(r'[<>[:cntrl:]]') && self.name.matches(r'[^[:space:]]')`,message="name must have letters and be one line without < and >"
 type Author struct {
 	// Name of the author.
 	//
