@@ -145,6 +145,20 @@ func TestPlanAndSync(t *testing.T) {
 	}
 }
 
+// TestStopped shows that a signal ends a command with a word of its own, not
+// with that of whatever was under way.
+func TestStopped(t *testing.T) {
+	isolate(t, "true")
+	w := newWorld(t, gitserver.Options{})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var stdout, stderr bytes.Buffer
+	status := run(ctx, []string{"sync", "--repo", w.repo.URL, "--plain-http", w.host}, &stdout, &stderr)
+	if status != statusFailed || stderr.String() != "pintle: stopped by a signal\n" {
+		t.Errorf("status %d: %s", status, stderr.String())
+	}
+}
+
 func TestSyncInACheckout(t *testing.T) {
 	isolate(t, "true")
 	w := newWorld(t, gitserver.Options{})
@@ -162,6 +176,19 @@ func TestSyncInACheckout(t *testing.T) {
 	}
 	if got := w.repo.Head(t, "main"); got != before {
 		t.Errorf("the remote moved to %s", got)
+	}
+
+	gitserver.Git(t, checkout, "revert", "--no-edit", "HEAD")
+	status, stdout, stderr = w.pintle(t, "plan", "--exit-code", "--repo", checkout)
+	if status != 0 || !strings.Contains(stdout, "RolledBack") {
+		t.Errorf("after a revert: status %d:\n%s%s", status, stdout, stderr)
+	}
+	if err := os.WriteFile(filepath.Join(checkout, "app.yaml"), []byte("a: 1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.push(t, "1.2.0")
+	if status, _, stderr = w.pintle(t, "sync", "--repo", checkout); status != statusFailed || !strings.Contains(stderr, "clean") {
+		t.Errorf("a checkout with changes: status %d: %s", status, stderr)
 	}
 }
 
