@@ -141,10 +141,7 @@ func (r *Repository) Edit(plan []Planned) (kept []Planned, contents []map[string
 					return nil, nil, nil, err
 				}
 			}
-			after, made, failed, err := r.editFile(path, before, updates)
-			if err != nil {
-				return nil, nil, nil, err
-			}
+			after, made, failed := r.editFile(path, before, updates)
 			refused = append(refused, failed...)
 			if len(made) == 0 {
 				continue
@@ -162,14 +159,14 @@ func (r *Repository) Edit(plan []Planned) (kept []Planned, contents []map[string
 
 // editFile makes all updates of one file at once, or, if one of them is
 // refused, each on its own.
-func (r *Repository) editFile(path string, content []byte, updates []Update) (after []byte, made []Update, refused []Refused, err error) {
+func (r *Repository) editFile(path string, content []byte, updates []Update) (after []byte, made []Update, refused []Refused) {
 	var changes []manifest.Change
 	for _, u := range updates {
 		changes = append(changes, u.Changes...)
 	}
-	after, err = r.splice(path, content, changes)
+	after, err := r.splice(path, content, changes)
 	if err == nil {
-		return after, updates, nil, nil
+		return after, updates, nil
 	}
 	after = content
 	for _, u := range updates {
@@ -181,7 +178,7 @@ func (r *Repository) editFile(path string, content []byte, updates []Update) (af
 		after = edited
 		made = append(made, u)
 	}
-	return after, made, refused, nil
+	return after, made, refused
 }
 
 // splice edits a content that may have been edited before, by an earlier commit

@@ -98,10 +98,8 @@ func (r *Repository) past(ctx context.Context, commits []*mirror.Commit, files m
 	}
 	var blobs []plumbing.Hash
 	for _, vs := range versions {
-		if len(vs) > 1 {
-			for _, v := range vs {
-				blobs = append(blobs, v.Blob)
-			}
+		for _, v := range vs {
+			blobs = append(blobs, v.Blob)
 		}
 	}
 	if err := r.mirror.Need(ctx, blobs); err != nil {
@@ -109,9 +107,6 @@ func (r *Repository) past(ctx context.Context, commits []*mirror.Commit, files m
 	}
 	past := map[string][]episode{}
 	for path, vs := range versions {
-		if len(vs) < 2 {
-			continue // It held one content all the time.
-		}
 		seen := map[plumbing.Hash]map[string]map[ledger.SlotID]ledger.Value{}
 		for _, v := range vs {
 			values, ok := seen[v.Blob]

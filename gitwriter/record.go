@@ -26,6 +26,7 @@ type Question struct {
 // Record is what Git says of one policy.
 type Record struct {
 	ledger.Standing
+
 	Entries []ledger.Entry
 	// Stood are the slots in which the selection stood after the newest entry,
 	// put there by somebody whose commits say nothing, and does not stand now.
@@ -171,6 +172,9 @@ func (r *Repository) movesOf(diffs []mirror.Difference) []move {
 func (r *Repository) slotsOf(path string, blob plumbing.Hash) []Slot {
 	if blob.IsZero() {
 		return nil
+	}
+	if f := r.files[path]; f != nil && f.blob == blob && f.scanned {
+		return Slots(f.fields, r.bound.Images)
 	}
 	content, err := r.mirror.Blob(blob)
 	if err != nil || !manifest.MayMatter(path, content, r.bound.Targets) {

@@ -82,7 +82,7 @@ func (s *Slot) read(image string) {
 }
 
 // Refusal is why the slot can't be edited, with the line, or empty.
-func (s Slot) Refusal() string {
+func (s *Slot) Refusal() string {
 	for _, f := range s.Fields {
 		if f.Refusal != "" {
 			return f.Refusal
@@ -93,7 +93,7 @@ func (s Slot) Refusal() string {
 
 // Want returns the changes that make the slot hold the tag and digest, as far as
 // it has room for them, and what it holds then.
-func (s Slot) Want(tag, digest string, write Write) ([]manifest.Change, ledger.Value) {
+func (s *Slot) Want(tag, digest string, write Write) ([]manifest.Change, ledger.Value) {
 	var changes []manifest.Change
 	var hasTag, hasDigest bool
 	for _, f := range s.Fields {
@@ -114,6 +114,8 @@ func (s Slot) Want(tag, digest string, write Write) ([]manifest.Change, ledger.V
 			text, hasTag = tag, true
 		case manifest.Digest:
 			text, hasDigest = digest, true
+		case manifest.Name:
+			// The name is the policy's image already.
 		}
 		if text != f.Value {
 			changes = append(changes, manifest.Change{Field: f, New: text})
@@ -129,7 +131,7 @@ func (s Slot) Want(tag, digest string, write Write) ([]manifest.Change, ledger.V
 }
 
 // TagOnly tells whether the slot has no place for a digest that write asks for.
-func (s Slot) TagOnly() bool {
+func (s *Slot) TagOnly() bool {
 	return slices.ContainsFunc(s.Fields, func(f manifest.Field) bool { return f.Part == manifest.Tag }) &&
 		!slices.ContainsFunc(s.Fields, func(f manifest.Field) bool { return f.Part == manifest.Digest })
 }

@@ -27,6 +27,7 @@ type decision struct {
 type outcome struct {
 	declared
 	resolution
+
 	slots    []gitwriter.Slot
 	verdicts []decide.Verdict
 	after    []ledger.Value // what each slot holds with the selection
@@ -119,8 +120,9 @@ func writeOf(w v1alpha1.Write) gitwriter.Write {
 		return gitwriter.WriteDigest
 	case v1alpha1.WriteTag:
 		return gitwriter.WriteTag
+	default:
+		return gitwriter.WriteTagAndDigest
 	}
-	return gitwriter.WriteTagAndDigest
 }
 
 // due tells whether a slot may have to be moved, so that its past matters.

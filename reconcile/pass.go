@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 
 	"github.com/pintle-dev/pintle/gitwriter"
 	"github.com/pintle-dev/pintle/gitwriter/mirror"
@@ -107,9 +108,7 @@ func (e *Engine) write(ctx context.Context, t task, d *decision) (*Report, error
 func (e *Engine) diffs(contents []map[string][]byte) ([]FileDiff, error) {
 	last := map[string][]byte{}
 	for _, files := range contents {
-		for path, content := range files {
-			last[path] = content
-		}
+		maps.Copy(last, files)
 	}
 	diffs := make([]FileDiff, 0, len(last))
 	for _, path := range sortedKeys(last) {

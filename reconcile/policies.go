@@ -128,9 +128,8 @@ func parse(v *document.Validator, d gitwriter.Document) parsed {
 		}
 		rule, err := policy.Compile(ruleOf(doc.Policy.Spec.Select))
 		if err != nil {
-			var wrong *policy.SpecError
 			message := err.Error()
-			if errors.As(err, &wrong) {
+			if wrong, ok := errors.AsType[*policy.SpecError](err); ok {
 				message = fmt.Sprintf("%s: %s: %s", name, wrong.Field, wrong.Reason)
 			}
 			p.problems = append(p.problems, Problem{doc.File, doc.Line, message})
@@ -196,49 +195,66 @@ const maxPolicyFiles = 100_000
 // readFolder reads the manifests below a local path that may hold policies.
 func readFolder(root string) ([]gitwriter.Document, error) {
 	var docs []gitwriter.Document
-	err := walkManifests(root, func(path string, content []byte) {
+	read := func(path string, content []byte) {
 		if document.MayMatter(content) {
 			docs = append(docs, gitwriter.Document{Path: path, ID: string(content), Content: content})
 		}
-	}, nil)
+	}
+	// No policy is that large, so one that is can't be meant.
+	err := walkManifests(root, read, func(string) {})
 	if err != nil {
 		return nil, fmt.Errorf("cannot read policies: %w", err)
 	}
 	return docs, nil
 }
 
-// walkManifests reads the manifests below root, or root itself where it is a
+// walkManifests reads the manifests below dir, or dir itself where it is a
 // file. Links are not followed. Files that are too large are told to large.
-func walkManifests(root string, each func(path string, content []byte), large func(path string)) error {
+func walkManifests(dir string, each func(path string, content []byte), large func(path string)) error {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() {
+		content, err := os.ReadFile(dir)
+		if err != nil {
+			return err
+		}
+		each(dir, content)
+		return nil
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
 	count := 0
-	return filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+	err = fs.WalkDir(root.FS(), ".", func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
 		if entry.IsDir() && entry.Name() == ".git" {
-			return filepath.SkipDir
+			return fs.SkipDir
 		}
 		if !entry.Type().IsRegular() || !manifest.IsManifest(path) {
 			return nil
 		}
 		if count++; count > maxPolicyFiles {
-			return fmt.Errorf("%s holds more than %d manifests", root, maxPolicyFiles)
+			return fmt.Errorf("%s holds more than %d manifests", dir, maxPolicyFiles)
 		}
 		info, err := entry.Info()
 		if err != nil {
 			return err
 		}
 		if info.Size() > mirror.MaxBlobBytes {
-			if large != nil {
-				large(path)
-			}
+			large(filepath.Join(dir, path))
 			return nil
 		}
-		content, err := os.ReadFile(path)
+		content, err := root.ReadFile(path)
 		if err != nil {
 			return err
 		}
-		each(path, content)
+		each(filepath.Join(dir, path), content)
 		return nil
 	})
+	return errors.Join(err, root.Close())
 }

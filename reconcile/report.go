@@ -128,6 +128,7 @@ type Candidate struct {
 // Veto is a value that was undone and will not be written again.
 type Veto struct {
 	TagDigest
+
 	// By is the commit that undid it, where Git tells; Author and When (RFC
 	// 3339) are that commit's.
 	By     string `json:"by,omitempty"`

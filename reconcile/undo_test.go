@@ -53,25 +53,25 @@ func TestUndo(t *testing.T) {
 		}, reason: reconcile.RolledBack, tag: "1.0.0", next: reconcile.Updated},
 		"hand edit to an older tag": {undo: func(w *world) {
 			u := w.user()
-			u.edit(app, u.reference(app), w.image("app:1.0.0"))
+			u.edit(app, u.reference(), w.image("app:1.0.0"))
 			u.commit("Back to 1.0.0")
 			u.push()
 		}, reason: reconcile.RolledBack, tag: "1.0.0", next: reconcile.Updated},
 		"hand edit to an unknown tag": {undo: func(w *world) {
 			u := w.user()
-			u.edit(app, u.reference(app), w.image("app:hotfix"))
+			u.edit(app, u.reference(), w.image("app:hotfix"))
 			u.commit("Try a fix")
 			u.push()
 		}, reason: reconcile.ManuallySet, tag: "hotfix", next: reconcile.ManuallySet},
 		"hand edit to another image": {undo: func(w *world) {
 			u := w.user()
-			u.edit(app, u.reference(app), w.image("other:2.0.0"))
+			u.edit(app, u.reference(), w.image("other:2.0.0"))
 			u.commit("Try another image")
 			u.push()
 		}, reason: reconcile.ManuallySet, tag: "2.0.0", next: reconcile.ManuallySet},
 		"hand edit to a tag that the registry does not have": {undo: func(w *world) {
 			u := w.user()
-			u.edit(app, u.reference(app), w.image("app:1.0.9"))
+			u.edit(app, u.reference(), w.image("app:1.0.9"))
 			u.commit("Try 1.0.9")
 			u.push()
 		}, reason: reconcile.RolledBack, tag: "1.0.9", next: reconcile.Updated},
@@ -83,8 +83,8 @@ func TestUndo(t *testing.T) {
 		}, reason: reconcile.UpToDate, tag: "1.1.0", next: reconcile.Updated},
 	}
 	for name, c := range cases {
-		for transport, options := range map[string]gitserver.Options{"": {}, " without filters": {NoFilter: true}} {
-			t.Run(name+transport, func(t *testing.T) {
+		for transport, options := range map[string]gitserver.Options{"filters": {}, "no filters": {NoFilter: true}} {
+			t.Run(name+"/"+transport, func(t *testing.T) {
 				t.Parallel()
 				w := newWorld(t, options)
 				w.seed()
@@ -116,7 +116,7 @@ func TestUndoOfOneOfTwoFields(t *testing.T) {
 	w.repo.Seed(t, map[string]string{"apps/second.yaml": w.deployment("second", "app:1.0.0", "app")}, "Second")
 	w.expect(reconcile.Updated, map[string]string{app: "1.1.0", "apps/second.yaml": "1.1.0"})
 	u := w.user()
-	u.edit(app, u.reference(app), w.image("app:1.0.0"))
+	u.edit(app, u.reference(), w.image("app:1.0.0"))
 	u.commit("Back, here only")
 	u.push()
 	w.expect(reconcile.RolledBack, map[string]string{app: "1.0.0", "apps/second.yaml": "1.1.0"})
@@ -137,7 +137,11 @@ func TestVetoOutlivesNewerWrites(t *testing.T) {
 	u := w.user()
 	u.git("revert", "--no-edit", "HEAD")
 	u.push()
-	w.expect(reconcile.RolledBack, at("1.0.0"))
+	held := w.expect(reconcile.RolledBack, at("1.0.0")).Policies[0].Message
+	want := "prod/app stays at 1.0.0: 1.1.0 was undone by " + w.repo.Head(t, "main")[:9] + " (Ada Person, "
+	if !strings.HasPrefix(held, want) {
+		t.Errorf("the message is %q, want it to start with %q", held, want)
+	}
 	w.push("app", "1.2.0")
 	w.expect(reconcile.Updated, at("1.2.0"))
 	u.git("pull", "--quiet")
@@ -167,7 +171,7 @@ func TestNeverDownAtAdoption(t *testing.T) {
 	w := newWorld(t, gitserver.Options{})
 	w.push("app", "1.0.0", "1.1.0")
 	w.repo.Seed(t, map[string]string{
-		"policies/app.yaml": w.policy("app", "app", anySemver),
+		"policies/app.yaml": w.policy("app", "app"),
 		app:                 w.deployment("app", "app:1.5.0", "app"),
 	}, "First")
 	w.expect(reconcile.DowngradeRefused, at("1.5.0"))

@@ -43,14 +43,14 @@ func (w *world) push(name string, tags ...string) {
 	}
 }
 
-func (w *world) policy(name, image, rule string) string {
+func (w *world) policy(name, image string) string {
 	return fmt.Sprintf(`apiVersion: pintle.dev/v1alpha1
 kind: ImagePolicy
 metadata: {name: %s, namespace: prod}
 spec:
   image: %s
   select: %s
-`, name, w.image(image), rule)
+`, name, w.image(image), anySemver)
 }
 
 func (w *world) deployment(name, image, policy string) string {
@@ -75,7 +75,7 @@ func (w *world) seed() {
 	w.t.Helper()
 	w.push("app", "1.0.0", "1.1.0")
 	w.repo.Seed(w.t, map[string]string{
-		"policies/app.yaml": w.policy("app", "app", anySemver),
+		"policies/app.yaml": w.policy("app", "app"),
 		"apps/app.yaml":     w.deployment("app", "app:1.0.0", "app"),
 	}, "First")
 }
@@ -124,7 +124,7 @@ func (w *world) expect(reason reconcile.Reason, tags map[string]string) *reconci
 // tag is what stands between the name and the digest in a file at the head.
 func (w *world) tag(file string) string {
 	w.t.Helper()
-	for _, line := range strings.Split(gitserver.Git(w.t, w.repo.Dir, "show", "main:"+file), "\n") {
+	for line := range strings.SplitSeq(gitserver.Git(w.t, w.repo.Dir, "show", "main:"+file), "\n") {
 		if _, value, ok := strings.Cut(line, "image:   "); ok {
 			value, _, _ = strings.Cut(value, " ")
 			value = strings.TrimPrefix(value, w.registry)
@@ -158,14 +158,14 @@ func (u user) push() {
 	u.git("push", "--quiet", "--force", "origin", "main")
 }
 
-func (u user) edit(file, old, new string) {
+func (u user) edit(file, old, with string) {
 	u.w.t.Helper()
 	path := filepath.Join(u.dir, file)
 	content, err := os.ReadFile(path)
 	if err != nil {
 		u.w.t.Fatal(err)
 	}
-	edited := strings.ReplaceAll(string(content), old, new)
+	edited := strings.ReplaceAll(string(content), old, with)
 	if edited == string(content) {
 		u.w.t.Fatalf("%s does not hold %q", file, old)
 	}
@@ -179,11 +179,11 @@ func (u user) commit(message string) {
 	u.git("commit", "--quiet", "--all", "--message", message)
 }
 
-// reference is what the field of a file holds now.
-func (u user) reference(file string) string {
+// reference is what the field of app.yaml holds now.
+func (u user) reference() string {
 	u.w.t.Helper()
 	u.git("pull", "--quiet")
-	content, err := os.ReadFile(filepath.Join(u.dir, file))
+	content, err := os.ReadFile(filepath.Join(u.dir, app))
 	if err != nil {
 		u.w.t.Fatal(err)
 	}

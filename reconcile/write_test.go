@@ -38,7 +38,7 @@ func TestOneCleanCommit(t *testing.T) {
 	words := gitserver.Git(t, w.repo.Dir, "diff", "--word-diff=porcelain", "--unified=0", "main~1", "main")
 	digest := report.Policies[0].Selected.Digest
 	var changed []string
-	for _, line := range strings.Split(words, "\n") {
+	for line := range strings.SplitSeq(words, "\n") {
 		if regexp.MustCompile(`^[+-][^+-]`).MatchString(line) {
 			changed = append(changed, line)
 		}
@@ -93,7 +93,7 @@ func TestRace(t *testing.T) {
 		name := fmt.Sprintf("app%d", i)
 		names = append(names, name)
 		w.push(name, "1.0.0", "1.1.0")
-		files["policies/"+name+".yaml"] = w.policy(name, name, anySemver)
+		files["policies/"+name+".yaml"] = w.policy(name, name)
 		files["apps/"+name+".yaml"] = w.deployment(name, name+":1.0.0", name)
 	}
 	w.repo.Seed(t, files, "First")
@@ -179,7 +179,7 @@ func TestAllTransports(t *testing.T) {
 func TestTargets(t *testing.T) {
 	w := newWorld(t, gitserver.Options{})
 	w.push("app", "1.0.0", "1.1.0")
-	policy := w.policy("app", "app", anySemver) + `  targets:
+	policy := w.policy("app", "app") + `  targets:
   - kustomize: {path: "apps/*/prod"}
   - workloads: {path: "plain/**"}
   - helmValues: {path: charts/app/values.yaml, repository: image.repository, tag: image.tag}

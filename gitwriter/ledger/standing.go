@@ -44,7 +44,7 @@ type Standing struct {
 }
 
 // Vetoed tells whether a value stands for an image that was undone.
-func (s Standing) Vetoed(v Value) bool {
+func (s *Standing) Vetoed(v Value) bool {
 	return slices.ContainsFunc(s.Vetoes, v.SameImage)
 }
 
@@ -108,8 +108,8 @@ func (s *Standing) observe(past map[SlotID][]Move, found map[SlotID]Value) {
 // after returns the moves that were made since the slot last held the value, or
 // the last one alone where it never did.
 func after(past []Move, found Value) []Move {
-	for i := len(past) - 1; i >= 0; i-- {
-		if past[i].Old == found || past[i].Old.SameImage(found) {
+	for i, move := range slices.Backward(past) {
+		if move.Old == found || move.Old.SameImage(found) {
 			return past[i:]
 		}
 	}

@@ -20,10 +20,10 @@ var (
 )
 
 // wrote is an entry that moved slots from one value to another.
-func wrote(revision int, old, new Value, slots ...SlotID) Entry {
+func wrote(revision int, old, now Value, slots ...SlotID) Entry {
 	e := Entry{Commit: string(rune('a' + revision)), Revision: revision, Cause: CauseSchedule, Moves: map[SlotID]Move{}}
 	for _, s := range slots {
-		e.Moves[s] = Move{Old: old, New: new, Wrote: new}
+		e.Moves[s] = Move{Old: old, New: now, Wrote: now}
 	}
 	return e
 }

@@ -3,9 +3,10 @@
 package mirror
 
 import (
-	"bytes"
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -73,7 +74,7 @@ func (m *Mirror) extendLog() bool {
 
 func newCommit(c *object.Commit) *Commit {
 	kept := &Commit{Hash: c.Hash, Tree: c.TreeHash, Parents: c.ParentHashes, Author: c.Author.Name, When: c.Committer.When}
-	if bytes.Contains([]byte(c.Message), []byte("Pintle-")) {
+	if strings.Contains(c.Message, "Pintle-") {
 		kept.Message = c.Message
 	}
 	return kept
@@ -135,8 +136,7 @@ func (m *Mirror) sorted() ([]*Commit, error) {
 		c := m.log[ready[len(ready)-1]]
 		ready = ready[:len(ready)-1]
 		order = append(order, c)
-		for i := len(c.Parents) - 1; i >= 0; i-- {
-			p := c.Parents[i]
+		for _, p := range slices.Backward(c.Parents) {
 			if children[p]--; children[p] == 0 {
 				ready = append(ready, p)
 			}

@@ -146,8 +146,7 @@ func TestLostRace(t *testing.T) {
 			t.Fatal(err)
 		}
 		err := commit(t.Context(), ours, map[string][]byte{"a.yaml": []byte("a: 2\n")})
-		var race *mirror.RaceError
-		if !errors.As(err, &race) {
+		if _, lost := errors.AsType[*mirror.RaceError](err); !lost {
 			t.Fatalf("the push says %v, want a lost race", err)
 		}
 		fetch(t, ours)

@@ -164,11 +164,11 @@ func (p Policy) lower(s Slot) string {
 	if !admitted && s.Left == s.Value {
 		return "" // The rule was narrowed, and Pintle wrote this itself.
 	}
-	order, comparable := p.Rule.Compare(p.candidate(p.Selection), p.candidate(s.Value))
+	order, ok := p.Rule.Compare(p.candidate(p.Selection), p.candidate(s.Value))
 	switch {
-	case comparable && order >= 0, !comparable && !admitted:
+	case ok && order >= 0, !ok && !admitted:
 		return ""
-	case !comparable:
+	case !ok:
 		return fmt.Sprintf("%s stays at %s: whether %s ranks above it can't be told, since the registry no longer says when it was made",
 			p.Name, show(s.Value), p.Selection.Tag())
 	}
