@@ -7,6 +7,7 @@ package manifest
 const (
 	maxSize      = 4 << 20 // bytes
 	maxDepth     = 100     // collections inside each other
+	maxCrowd     = 250_000 // lines, keys and items together; the parser takes about a KiB for each
 	maxFields    = 10_000  // bound scalars of a file
 	maxProblems  = 1_000   // reported of a file
 	maxComment   = 1_024   // bytes of a marker
@@ -15,3 +16,24 @@ const (
 	maxLineNodes = 64      // scalars on one line in front of a marker
 	usualNodes   = 4_096   // room that is made before parsing; not a limit
 )
+
+// crowded says whether a content may hold more values than are read. It counts
+// the bytes in front of which or behind which a value can stand, in strings and
+// comments too, and does not parse: parsing is what costs.
+func crowded(content []byte) bool {
+	if len(content) <= maxCrowd {
+		return false
+	}
+	count := 0
+	for i, c := range content {
+		switch c {
+		case '\n', '\r', ',', '[', '{':
+			count++
+		case '-', '?', ':':
+			if i+1 == len(content) || blank(content[i+1]) || breakAt(content, i+1) > 0 {
+				count++
+			}
+		}
+	}
+	return count > maxCrowd
+}

@@ -58,6 +58,9 @@ func parse(content []byte) (*tree, error) {
 	if len(content) > maxSize {
 		return nil, &syntaxError{reason: fmt.Sprintf("it has %d bytes, more than the %d that are read", len(content), maxSize)}
 	}
+	if crowded(content) {
+		return nil, &syntaxError{reason: fmt.Sprintf("it has more than %d lines, keys and items, which is more than are read", maxCrowd)}
+	}
 	if bytes.HasPrefix(content, []byte("\xff\xfe")) || bytes.HasPrefix(content, []byte("\xfe\xff")) {
 		return nil, &syntaxError{reason: "it is UTF-16; save it as UTF-8"}
 	}
