@@ -35,8 +35,8 @@ lint: $(GOLANGCI_LINT) ## Check the code against .golangci.yml; builds the linte
 	$(GOLANGCI_LINT) run ./...
 
 .PHONY: bench
-bench: ## Measure a large fleet beside the git command; BENCH_JSON=FILE writes the figures
-	go test -run '^$$' -bench '^BenchmarkFleet$$' -benchtime 1x -timeout 60m ./reconcile
+bench: ## Measure a large fleet beside the git command; BENCH_JSON=FILE writes the figures, BENCH_FILES, BENCH_POLICIES and BENCH_REPOSITORIES set the size
+	go run ./fixtures/bench
 
 .PHONY: generate
 generate: $(CONTROLLER_GEN) ## Write the deep copies of api/ and the CRDs of config/crd anew

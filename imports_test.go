@@ -53,6 +53,7 @@ var rules = []rule{
 	{folder: "reconcile", own: []string{"api", "policy", "registry", "gitwriter", "reconcile"}, only: anyModule},
 	{folder: "reconcile/decide", own: []string{"policy", "gitwriter/ledger"}, only: []string{}, never: slices.Concat(kubernetes, outward)},
 	{folder: "cmd", own: []string{"reconcile", "api", "registry", "gitwriter", "cmd"}, only: anyModule},
+	{folder: "fixtures/bench", own: []string{"fixtures", "reconcile", "registry"}, only: anyModule},
 	{folder: "fixtures", own: []string{"fixtures"}, only: anyModule},
 }
 
