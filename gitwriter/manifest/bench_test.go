@@ -4,6 +4,7 @@ package manifest
 
 import (
 	"bytes"
+	"fmt"
 	"testing"
 )
 
@@ -78,6 +79,24 @@ func BenchmarkEdit(b *testing.B) {
 	for b.Loop() {
 		if _, err := Edit(content, []Change{{Field: fields[0], New: "ghcr.io/acme/podinfo:6.2.0"}}); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// A thousand policies whose targets name other folders cost a file little.
+func BenchmarkMayMatter1000Targets(b *testing.B) {
+	var targets []Target
+	for i := range 250 {
+		targets = append(targets,
+			Target{Kind: Workloads, Path: fmt.Sprintf("apps/team-%d/**", i)},
+			Target{Kind: Workloads, Path: fmt.Sprintf("apps/*/prod-%d", i)},
+			Target{Kind: Kustomize, Path: fmt.Sprintf("apps/team-%d", i)},
+			Target{Kind: HelmValues, Path: fmt.Sprintf("apps/team-%d/values.yaml", i)},
+		)
+	}
+	for b.Loop() {
+		if MayMatter("apps/x/y/app.yaml", nil, targets) {
+			b.Fatal("matters")
 		}
 	}
 }

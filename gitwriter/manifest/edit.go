@@ -49,6 +49,7 @@ func refused(c Change, reason string) *EditError {
 // splice is a change with the bytes that it writes.
 type splice struct {
 	Change
+
 	text string
 }
 
@@ -64,18 +65,18 @@ func (t *tree) splices(changes []Change) ([]splice, error) {
 		if !t.holds(f) {
 			return nil, refused(c, "the field was found in other content; scan this one")
 		}
-		text, reason := encode(c.New, f.style, t.nodes[f.node].Style&yaml.TaggedStyle != 0)
+		text, reason := encode(c.New, f.token.style, t.nodes[f.node].Style&yaml.TaggedStyle != 0)
 		if reason != "" {
 			return nil, refused(c, string(reason))
 		}
 		splices = append(splices, splice{c, text})
 	}
-	sort.SliceStable(splices, func(i, j int) bool { return splices[i].Field.start < splices[j].Field.start })
+	sort.SliceStable(splices, func(i, j int) bool { return splices[i].Field.token.start < splices[j].Field.token.start })
 	splices = slices.CompactFunc(splices, func(a, b splice) bool {
 		return a.Field.node == b.Field.node && a.New == b.New
 	})
 	for i := 1; i < len(splices); i++ {
-		if splices[i].Field.start < splices[i-1].Field.stop {
+		if splices[i].Field.token.start < splices[i-1].Field.token.stop {
 			return nil, refused(splices[i].Change, "two changes want different values of it")
 		}
 	}
@@ -88,7 +89,7 @@ func (t *tree) holds(f Field) bool {
 		return false
 	}
 	tok, reason := t.token(f.node)
-	return reason == "" && tok == f.token && decoded(t.nodes[f.node].Node) == f.before+f.Value+f.after
+	return reason == "" && tok == f.token && decoded(t.nodes[f.node].Node) == f.token.before+f.Value+f.token.after
 }
 
 // apply writes the splices, which stand in the order of the content.
@@ -100,9 +101,9 @@ func apply(content []byte, splices []splice) []byte {
 	edited := make([]byte, 0, size)
 	from := 0
 	for _, s := range splices {
-		edited = append(edited, content[from:s.Field.start]...)
+		edited = append(edited, content[from:s.Field.token.start]...)
 		edited = append(edited, s.text...)
-		from = s.Field.end
+		from = s.Field.token.end
 	}
 	return append(edited, content[from:]...)
 }

@@ -69,8 +69,8 @@ type Field struct {
 	// Refusal says why the field is bound but can't be edited; empty if it can.
 	Refusal string
 
-	node int // the scalar's place in the parsed file
-	token
+	node  int // the scalar's place in the parsed file
+	token token
 }
 
 // Problem is something in a file that its authors should know of.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"path/filepath"
+	"strings"
 	"testing"
 	"unicode/utf8"
 
@@ -57,7 +58,7 @@ func FuzzScan(f *testing.F) {
 			if field.Line < 1 || field.Line > lines || field.Key == "" || field.Slot == "" || field.Policy == "" {
 				t.Errorf("got field %+v in a file of %d lines", field, lines)
 			}
-			if field.Refusal == "" && (field.start < 0 || field.end < field.start || field.end > field.stop || field.stop > len(content)) {
+			if field.Refusal == "" && (field.token.start < 0 || field.token.end < field.token.start || field.token.end > field.token.stop || field.token.stop > len(content)) {
 				t.Errorf("got field %+v in a file of %d bytes", field, len(content))
 			}
 		}
@@ -100,8 +101,7 @@ func FuzzEdit(f *testing.F) {
 // judge says whether an edit was made, and fails unless it was made well.
 func judge(t *testing.T, content, edited []byte, err error, changes int, value string) bool {
 	t.Helper()
-	var refusal *EditError
-	if errors.As(err, &refusal) {
+	if refusal, ok := errors.AsType[*EditError](err); ok {
 		if edited != nil || refusal.Reason == "" {
 			t.Errorf("refused with content %q, reason %q", edited, refusal.Reason)
 		}
@@ -143,7 +143,7 @@ func trimBlock(n flat) string {
 	if n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) == 0 {
 		return n.Value
 	}
-	return string(bytes.Trim([]byte(n.Value), " \t\n"))
+	return strings.Trim(n.Value, " \t\n")
 }
 
 // flat is a node as the parser gives it, without its children.
@@ -199,13 +199,13 @@ func within(t *testing.T, content, edited []byte, nodes []flat, changed int) {
 	if !utf8.Valid(content) {
 		t.Fatalf("edited content that is not UTF-8")
 	}
-	if old := nodes[changed]; old.Style&^yaml.TaggedStyle == 0 && !bytes.ContainsAny([]byte(old.Value), " \n\u2028\u2029") {
+	if old := nodes[changed]; old.Style&^yaml.TaggedStyle == 0 && !strings.ContainsAny(old.Value, " \n\u2028\u2029") {
 		// A plain scalar on one line: what is gone is part of its text.
-		if !bytes.Contains([]byte(old.Value), gone) {
+		if !strings.Contains(old.Value, string(gone)) {
 			t.Errorf("%q is gone, which is not in %q", gone, old.Value)
 		}
 	}
-	if old := nodes[changed]; bytes.ContainsRune(gone, '#') && !bytes.ContainsRune([]byte(old.Value), '#') {
+	if old := nodes[changed]; bytes.ContainsRune(gone, '#') && !strings.ContainsRune(old.Value, '#') {
 		t.Errorf("a comment went with %q", gone)
 	}
 }

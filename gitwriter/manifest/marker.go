@@ -124,26 +124,23 @@ func (n *nearest) before(t *tree, at int) (leaf int, tok token) {
 func (s *scan) marker(near *nearest, at, start, end int) {
 	last, tok := near.before(s.tree, at)
 	inHeader := tok.style == block && at < tok.header
-	if last >= 0 && at < tok.stop && !inHeader {
+	if at < tok.stop && !inHeader {
 		if looksLikeComment(s.content[start:end]) {
 			s.problem(at, "a marker inside a string, or in front of its value, binds nothing; it must be a comment behind a value, on the same line")
 		}
 		return
 	}
-	from := start
-	if last >= 0 && !inHeader {
-		from = max(start, tok.stop)
-	} else if inHeader {
-		from = s.nodes[s.leaves[last]].at
+	from := max(start, tok.stop)
+	if inHeader {
+		from = max(start, s.nodes[s.leaves[last]].at)
 	}
 	hash := bytes.IndexByte(s.content[from:end], '#')
 	if hash < 0 || from+hash > at {
 		return
 	}
+	front := bytes.TrimSpace(s.content[start : from+hash])
 	comment := strings.TrimSpace(string(s.content[from+hash+1 : end]))
-	values := s.valuesOnLine(last, start, inHeader)
-	alone := len(bytes.TrimSpace(s.content[start:from+hash])) == 0
-	if !markerLike.MatchString(comment) || alone && !strings.HasPrefix(comment, "{") {
+	if !markerLike.MatchString(comment) || len(front) == 0 && !strings.HasPrefix(comment, "{") {
 		return // prose, or a line of YAML that is commented out
 	}
 	m, err := parseMarker(comment)
@@ -151,11 +148,7 @@ func (s *scan) marker(near *nearest, at, start, end int) {
 		s.problem(at, fmt.Sprintf("this marker is not followed, because %v; %s", err, markerForm))
 		return
 	}
-	if len(values) == 0 && bytes.Contains(s.content[start:from+hash], []byte("{{")) {
-		s.problem(at, fmt.Sprintf("the marker of %s stands behind a template, which is no YAML value; mark the values that go into the template", m.policy))
-		return
-	}
-	s.bindMarked(at, m, values)
+	s.bindMarked(at, m, front, s.valuesOnLine(last, start, inHeader))
 }
 
 // looksLikeComment says whether a line of text ends like one with a marker.
@@ -183,10 +176,13 @@ func (s *scan) valuesOnLine(last, start int, inHeader bool) []int {
 	return values
 }
 
-// bindMarked binds the one value of the line that a marker can belong to.
-func (s *scan) bindMarked(at int, m marker, values []int) {
+// bindMarked binds the one value of the line that a marker can belong to. front
+// is what stands in front of the marker.
+func (s *scan) bindMarked(at int, m marker, front []byte, values []int) {
 	leaf, ok := s.choose(values, m.part)
 	switch {
+	case len(values) == 0 && bytes.Contains(front, []byte("{{")):
+		s.problem(at, fmt.Sprintf("the marker of %s stands behind a template, which is no YAML value; mark the values that go into the template", m.policy))
 	case len(values) == 0:
 		s.problem(at, fmt.Sprintf("the marker of %s stands behind no value; put it behind the value, on the same line", m.policy))
 	case !ok:

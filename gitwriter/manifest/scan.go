@@ -68,8 +68,7 @@ func Scan(file string, content []byte, targets []Target) ([]Field, []Problem) {
 func unreadable(file string, content []byte, marked int, err error) Problem {
 	message := "this file is left alone, because it can't be read as YAML: "
 	line := 0
-	var syntax *syntaxError
-	if errors.As(err, &syntax) {
+	if syntax, ok := errors.AsType[*syntaxError](err); ok {
 		line, message = syntax.line, message+syntax.reason
 	}
 	if marked >= 0 {
@@ -85,6 +84,7 @@ func unreadable(file string, content []byte, marked int, err error) Problem {
 // scan is the work on one file.
 type scan struct {
 	*tree
+
 	file     string
 	fields   []Field
 	problems []Problem
@@ -121,10 +121,10 @@ func (s *scan) bind(leaf int, f Field) {
 	var reason, keyReason refusal
 	f.token, reason = s.token(leaf)
 	f.Key, keyReason = s.key(leaf)
-	f.Line = s.lines.human(f.start)
+	f.Line = s.lines.human(f.token.start)
 	f.Value = decoded(s.scalar(leaf))
-	if f.style == block && reason == "" {
-		f.Value = string(s.content[f.start:f.end])
+	if f.token.style == block && reason == "" {
+		f.Value = string(s.content[f.token.start:f.token.end])
 	}
 	f.Refusal = string(cmp.Or(s.refuse(leaf), reason, keyReason))
 	s.bound[leaf] = append(s.bound[leaf], len(s.fields))
@@ -200,9 +200,9 @@ func (s *scan) settle() {
 	if s.full() {
 		s.problems = append(s.problems, Problem{File: s.file, Message: fmt.Sprintf("this file has %d fields or %d problems; what it has beyond that is not followed", maxFields, maxProblems)})
 	}
-	for leaf, fields := range s.bound {
+	for _, fields := range s.bound {
 		if len(fields) > 1 {
-			s.contested(leaf, fields)
+			s.contested(fields)
 		}
 	}
 	s.collisions()
@@ -212,7 +212,7 @@ func (s *scan) settle() {
 }
 
 // contested refuses a scalar that several policies want.
-func (s *scan) contested(leaf int, fields []int) {
+func (s *scan) contested(fields []int) {
 	var policies []string
 	for _, f := range fields {
 		policies = append(policies, s.fields[f].Policy)
@@ -222,7 +222,7 @@ func (s *scan) contested(leaf int, fields []int) {
 	for _, f := range fields {
 		s.fields[f].Refusal = reason
 	}
-	s.problem(s.fields[fields[0]].start, "this field is left alone, because "+reason+"; leave one of them")
+	s.problem(s.fields[fields[0]].token.start, "this field is left alone, because "+reason+"; leave one of them")
 }
 
 // collisions refuses fields with the same path: a key on the way to them stands

@@ -31,6 +31,7 @@ type tree struct {
 // node is a YAML node with what the parser does not say about it.
 type node struct {
 	*yaml.Node
+
 	at     int  // offset of its first byte: an anchor, a tag or the value
 	parent int  // -1 for a document
 	index  int  // its place among the children of its parent
@@ -145,6 +146,7 @@ func (t *tree) add(n *yaml.Node, parent, index, depth int, key, flow bool) error
 		t.leaves = append(t.leaves, i)
 	case yaml.ScalarNode:
 		t.leaves = append(t.leaves, i)
+	case yaml.SequenceNode, yaml.MappingNode: // found from their documents
 	}
 	t.nodes = append(t.nodes, node{
 		Node: n, at: t.offset(n), parent: parent, index: index, doc: len(t.docs) - 1, key: key, flow: flow,

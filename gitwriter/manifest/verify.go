@@ -49,6 +49,6 @@ func sameValue(a, b *yaml.Node) bool {
 // holdsNew says whether a scalar has the value of an edit, in the style that it
 // had, or in quotes where it was plain.
 func holdsNew(s splice, old, now *yaml.Node) bool {
-	quoted := s.Field.style == plain && now.Style == old.Style|yaml.DoubleQuotedStyle
-	return now.Tag == "!!str" && now.Value == s.Field.before+s.New+s.Field.after && (now.Style == old.Style || quoted)
+	quoted := s.Field.token.style == plain && now.Style == old.Style|yaml.DoubleQuotedStyle
+	return now.Tag == "!!str" && now.Value == s.Field.token.before+s.New+s.Field.token.after && (now.Style == old.Style || quoted)
 }
