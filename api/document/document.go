@@ -13,7 +13,8 @@ const (
 	maxSize      = 4 << 20 // bytes
 	maxDepth     = 100     // mappings and sequences within each other
 	maxDocuments = 10_000
-	maxProblems  = 20 // of one document; the first ones tell enough
+	maxValues    = 10_000 // and keys, of one document
+	maxProblems  = 20     // of one document; the first ones tell enough
 )
 
 // DefaultNamespace is the namespace of a document that names none.

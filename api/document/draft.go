@@ -11,15 +11,16 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-const tooManyNodes = "has aliases (*) that multiply: write the document out"
+const tooManyValues = "holds too many values, those counted that aliases (*) stand for: make it smaller"
 
 // draft is a document on its way from YAML to a typed object.
 type draft struct {
 	node *yaml.Node
 	kind string
 	// key is "<namespace>/<name>" as soon as it is known.
-	key      string
-	budget   int
+	key string
+	// left is how many values may still be read; below zero, one too many was there.
+	left     int
 	findings []finding
 }
 
@@ -60,8 +61,7 @@ func (d *draft) addAt(path, message string) {
 // are findings.
 func (d *draft) convert(node *yaml.Node, want *shape, path string, depth int) any {
 	node = resolve(node)
-	if d.budget--; d.budget < 0 {
-		d.add("", d.node.Line, tooManyNodes)
+	if d.left--; d.left < 0 {
 		return nil
 	}
 	if depth > maxDepth {
@@ -84,6 +84,9 @@ func (d *draft) convert(node *yaml.Node, want *shape, path string, depth int) an
 		}
 		list := make([]any, 0, len(node.Content))
 		for i, item := range node.Content {
+			if d.left < 0 {
+				break
+			}
 			list = append(list, d.convert(item, items, path+"["+strconv.Itoa(i)+"]", depth+1))
 		}
 		return list
@@ -94,8 +97,9 @@ func (d *draft) convert(node *yaml.Node, want *shape, path string, depth int) an
 
 func (d *draft) mapping(node *yaml.Node, want *shape, path string, depth int) any {
 	object := make(map[string]any, len(node.Content)/2)
-	for i := 0; i+1 < len(node.Content); i += 2 {
+	for i := 0; i+1 < len(node.Content) && d.left >= 0; i += 2 {
 		key := resolve(node.Content[i])
+		d.left--
 		if key.Kind != yaml.ScalarNode || key.Tag == "!!merge" {
 			d.add(path, key.Line, "has a key that is no plain name, or << to merge another mapping: write its fields out")
 			continue

@@ -91,11 +91,12 @@ func newKindSchema(definition []byte) (string, *kindSchema, error) {
 // the objects are not to be used.
 func (k *kindSchema) read(d *draft) (*v1alpha1.ImagePolicy, *v1alpha1.ManifestRepository) {
 	object, ok := d.convert(d.node, k.shape, "", 0).(map[string]any)
+	if d.left < 0 { // what was not read would be reported as missing
+		d.add("", d.node.Line, tooManyValues)
+		return nil, nil
+	}
 	if !ok {
 		return nil, nil // d says why
-	}
-	if d.budget < 0 {
-		return nil, nil // what was not read would be reported as missing
 	}
 	delete(object, "status")
 	d.identify(object)

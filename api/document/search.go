@@ -20,8 +20,8 @@ import (
 type search struct {
 	validator *Validator
 	file      string
-	// budget is how many nodes may still be read. A file without aliases has fewer
-	// nodes than bytes, so only aliases that multiply can use it up.
+	// budget is how many values and keys may still be read. A file without aliases has
+	// fewer of them than bytes, so only aliases that multiply can use it up.
 	budget int
 	// found counts the documents of the group, valid or not.
 	found     int
@@ -44,6 +44,7 @@ func (s *search) chunk(c chunk) bool {
 		}
 		if err != nil {
 			line, reason := locate(err)
+			line = min(line, bytes.Count(c.text, []byte("\n"))+1) // at its end, it may count one too many
 			s.report(c.line+line, fmt.Sprintf("cannot look for policies: the document that begins at line %d is no YAML: %s", c.line+1, oneLine(reason)))
 			return true
 		}
@@ -134,7 +135,7 @@ func (s *search) list(node *yaml.Node, offset, depth int) bool {
 	}
 	for _, item := range items.Content {
 		if s.budget--; s.budget < 0 {
-			s.report(offset+items.Line, tooManyNodes)
+			s.report(offset+items.Line, tooManyValues)
 			return false
 		}
 		if !s.visit(item, offset, depth+1) {
@@ -146,9 +147,10 @@ func (s *search) list(node *yaml.Node, offset, depth int) bool {
 
 // document validates one document and keeps it, or what is wrong with it.
 func (s *search) document(schema *kindSchema, kind string, node *yaml.Node, offset int) bool {
-	d := &draft{node: node, kind: kind, budget: s.budget}
+	limit := min(s.budget, maxValues)
+	d := &draft{node: node, kind: kind, left: limit}
 	policy, repository := schema.read(d)
-	s.budget = d.budget
+	s.budget -= limit - d.left
 	for _, f := range d.findings {
 		p := Problem{File: s.file, Line: offset + f.line, Message: d.name() + ": " + f.message}
 		if kind == v1alpha1.KindImagePolicy {

@@ -135,7 +135,7 @@ type PolicyGrant struct {
 	// Namespaces whose policies may.
 	//
 	// +optional
-	// +kubebuilder:default={}
+	// +kubebuilder:default={from: Same}
 	Namespaces NamespaceGrant `json:"namespaces,omitempty"`
 }
 
