@@ -26,6 +26,7 @@ func (r *Repository) lookBack(ctx context.Context, history []*mirror.Commit, que
 		}
 		groups[base].questions = append(groups[base].questions, q)
 	}
+	trees := mirror.Trees{}
 	for _, g := range groups {
 		commits := since(history, plumbing.NewHash(g.base))
 		files := map[string]bool{}
@@ -34,7 +35,7 @@ func (r *Repository) lookBack(ctx context.Context, history []*mirror.Commit, que
 				files[s.ID.File] = true
 			}
 		}
-		past, err := r.past(ctx, commits, files)
+		past, err := r.past(ctx, trees, commits, files)
 		if err != nil {
 			return err
 		}
@@ -87,12 +88,12 @@ type episode struct {
 }
 
 // past reads the contents that files had in the commits, newest first.
-func (r *Repository) past(ctx context.Context, commits []*mirror.Commit, files map[string]bool) (map[string][]episode, error) {
+func (r *Repository) past(ctx context.Context, trees mirror.Trees, commits []*mirror.Commit, files map[string]bool) (map[string][]episode, error) {
 	paths := make([]string, 0, len(files))
 	for f := range files {
 		paths = append(paths, f)
 	}
-	versions, err := r.mirror.Past(ctx, commits, paths)
+	versions, err := r.mirror.Past(ctx, trees, commits, paths)
 	if err != nil {
 		return nil, err
 	}

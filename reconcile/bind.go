@@ -43,6 +43,7 @@ func (e *Engine) decide(ctx context.Context, t task, asked *asked) (*decision, e
 	if err != nil {
 		return nil, err
 	}
+	e.rankings.keep(set.policies)
 	d := &decision{set: set, problems: slices.Clone(set.problems)}
 	if err := e.bind(ctx, t, d); err != nil {
 		return nil, err

@@ -49,8 +49,9 @@ type Engine struct {
 	registry  *registry.Client
 	repo      *gitwriter.Repository
 
-	mu     sync.Mutex
-	parsed map[string]parsed
+	mu       sync.Mutex
+	parsed   map[string]parsed
+	rankings rankings
 }
 
 // Open prepares an engine; it reads nothing yet.
@@ -75,7 +76,7 @@ func Open(_ context.Context, config Config) (*Engine, error) {
 	}
 	return &Engine{
 		config: config, validator: validator, registry: registry.New(config.Registry), repo: repo,
-		parsed: map[string]parsed{},
+		parsed: map[string]parsed{}, rankings: rankings{},
 	}, nil
 }
 

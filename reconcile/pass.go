@@ -31,7 +31,7 @@ func (t task) wants(name string) bool { return t.only == nil || t.only[name] }
 func (e *Engine) pass(ctx context.Context, t task) (*Report, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	asked := &asked{pass: e.registry.Pass(), known: map[string]resolution{}}
+	asked := &asked{pass: e.registry.Pass(), rankings: e.rankings, known: map[string]resolution{}}
 	for races := 0; ; races++ {
 		if err := e.repo.Update(ctx); err != nil {
 			return nil, err
@@ -51,8 +51,9 @@ func (e *Engine) pass(ctx context.Context, t task) (*Report, error) {
 
 // asked remembers what the registries said, over the races of one pass.
 type asked struct {
-	pass  *registry.Pass
-	known map[string]resolution // by policy, image and rule
+	pass     *registry.Pass
+	rankings rankings
+	known    map[string]resolution // by policy, image and rule
 }
 
 func (a *asked) resolve(ctx context.Context, policies []declared) (map[string]resolution, error) {
@@ -63,7 +64,7 @@ func (a *asked) resolve(ctx context.Context, policies []declared) (map[string]re
 			fresh = append(fresh, p)
 		}
 	}
-	results, err := resolve(ctx, a.pass, fresh)
+	results, err := resolve(ctx, a.pass, a.rankings, fresh)
 	if err != nil {
 		return nil, err
 	}
@@ -140,7 +141,7 @@ func (e *Engine) Explain(ctx context.Context, name string) (*Explanation, error)
 	if err := e.repo.Update(ctx); err != nil {
 		return nil, err
 	}
-	asked := &asked{pass: e.registry.Pass(), known: map[string]resolution{}}
+	asked := &asked{pass: e.registry.Pass(), rankings: e.rankings, known: map[string]resolution{}}
 	d, err := e.decide(ctx, task{only: map[string]bool{name: true}}, asked)
 	if err != nil {
 		return nil, err

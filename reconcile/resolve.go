@@ -5,6 +5,8 @@ package reconcile
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -28,87 +30,121 @@ type resolution struct {
 	message string
 }
 
-// resolve asks the registries for all these policies.
-func resolve(ctx context.Context, pass *registry.Pass, policies []declared) (map[string]resolution, error) {
-	results := make([]resolution, len(policies))
-	lists := make([][]policy.Candidate, len(policies))
+// subject is what a ranking depends on, besides the registry.
+type subject struct{ image, rule string }
+
+func (p declared) subject() subject { return subject{p.spec.Image, p.ruleText} }
+
+// rankings remembers from pass to pass how rules ranked the tags of images: most
+// lists are the same the next time.
+type rankings map[subject]ranked
+
+type ranked struct {
+	tags    []string
+	ranking policy.Ranking
+}
+
+// keep forgets what no policy asks for any more.
+func (k rankings) keep(policies map[string]declared) {
+	wanted := make(map[subject]bool, len(policies))
+	for _, p := range policies {
+		wanted[p.subject()] = true
+	}
+	maps.DeleteFunc(k, func(s subject, _ ranked) bool { return !wanted[s] })
+}
+
+// resolve asks the registries for all these policies. It lists and ranks once
+// for all policies with the same rule on the same image.
+func resolve(ctx context.Context, pass *registry.Pass, known rankings, policies []declared) (map[string]resolution, error) {
+	bySubject := map[subject]int{}
+	var leaders []declared
+	for _, p := range policies {
+		if _, ok := bySubject[p.subject()]; !ok {
+			bySubject[p.subject()] = len(leaders)
+			leaders = append(leaders, p)
+		}
+	}
+	results := make([]resolution, len(leaders))
+	lists := make([]ranked, len(leaders))
+	err := each(ctx, len(leaders), func(ctx context.Context, i int) {
+		results[i], lists[i] = candidates(ctx, pass, known[leaders[i].subject()], leaders[i])
+	})
+	if err != nil {
+		return nil, err
+	}
+	for i, p := range leaders {
+		if lists[i].tags != nil {
+			known[p.subject()] = lists[i]
+		}
+	}
+	own := make([]resolution, len(policies))
+	err = each(ctx, len(policies), func(ctx context.Context, i int) {
+		own[i] = results[bySubject[policies[i].subject()]]
+		if own[i].reason == "" {
+			pick(ctx, pass, policies[i], &own[i])
+		}
+	})
+	byName := make(map[string]resolution, len(policies))
+	for i, p := range policies {
+		byName[p.name] = own[i]
+	}
+	return byName, err
+}
+
+// each does something for each number below n, some side by side.
+func each(ctx context.Context, n int, do func(ctx context.Context, i int)) error {
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(parallel)
-	for i, p := range policies {
+	for i := range n {
 		group.Go(func() error {
-			results[i], lists[i] = candidates(groupCtx, pass, p)
+			do(groupCtx, i)
 			return groupCtx.Err()
 		})
 	}
-	if err := group.Wait(); err != nil {
-		return nil, err
-	}
-	rank(policies, lists, results)
-	group, groupCtx = errgroup.WithContext(ctx)
-	group.SetLimit(parallel)
-	for i, p := range policies {
-		if results[i].reason == "" {
-			group.Go(func() error {
-				pick(groupCtx, pass, p, &results[i])
-				return groupCtx.Err()
-			})
-		}
-	}
-	if err := group.Wait(); err != nil {
-		return nil, err
-	}
-	byName := make(map[string]resolution, len(policies))
-	for i, p := range policies {
-		byName[p.name] = results[i]
-	}
-	return byName, nil
+	return group.Wait()
 }
 
-// candidates lists what the rule looks at.
-func candidates(ctx context.Context, pass *registry.Pass, p declared) (resolution, []policy.Candidate) {
+// candidates lists and ranks what the rule looks at. The second result holds
+// tags where it may be used again for the same list.
+func candidates(ctx context.Context, pass *registry.Pass, before ranked, p declared) (resolution, ranked) {
 	if !p.rule.NeedsList() {
-		return resolution{}, []policy.Candidate{{Tag: p.spec.Select.Tag}}
+		return resolution{ranking: p.rule.Rank([]policy.Candidate{{Tag: p.spec.Select.Tag}})}, ranked{}
 	}
 	tags, err := pass.Tags(ctx, p.spec.Image)
 	if err != nil {
-		return resolution{reason: Failed, message: err.Error()}, nil
+		return resolution{reason: Failed, message: err.Error()}, ranked{}
 	}
-	r := resolution{}
 	if p.rule.NeedsCreated() {
-		r.created = map[string]time.Time{}
+		return datedCandidates(ctx, pass, p, tags), ranked{}
+	}
+	if before.tags != nil && slices.Equal(before.tags, tags) {
+		return resolution{ranking: before.ranking}, before
 	}
 	list := make([]policy.Candidate, 0, len(tags))
 	for _, tag := range tags {
+		list = append(list, policy.Candidate{Tag: tag})
+	}
+	ranking := p.rule.Rank(list)
+	return resolution{ranking: ranking}, ranked{tags, ranking}
+}
+
+// datedCandidates ranks tags whose images' creation times matter.
+func datedCandidates(ctx context.Context, pass *registry.Pass, p declared, tags []string) resolution {
+	r := resolution{created: map[string]time.Time{}}
+	list := make([]policy.Candidate, 0, len(tags))
+	for _, tag := range tags {
 		c := policy.Candidate{Tag: tag}
-		if p.rule.NeedsCreated() {
-			if ok, _ := p.rule.Admits(tag); ok {
-				if c.Created, err = pass.Created(ctx, p.spec.Image, tag); err != nil {
-					return resolution{reason: Failed, message: err.Error()}, nil
-				}
-				r.created[tag] = c.Created
+		if ok, _ := p.rule.Admits(tag); ok {
+			var err error
+			if c.Created, err = pass.Created(ctx, p.spec.Image, tag); err != nil {
+				return resolution{reason: Failed, message: err.Error()}
 			}
+			r.created[tag] = c.Created
 		}
 		list = append(list, c)
 	}
-	return r, list
-}
-
-// rank ranks once for all policies with the same rule on the same image.
-func rank(policies []declared, lists [][]policy.Candidate, results []resolution) {
-	type key struct{ image, rule string }
-	done := map[key]policy.Ranking{}
-	for i, p := range policies {
-		if results[i].reason != "" {
-			continue
-		}
-		k := key{p.spec.Image, p.ruleText}
-		ranking, ok := done[k]
-		if !ok {
-			ranking = p.rule.Rank(lists[i])
-			done[k] = ranking
-		}
-		results[i].ranking = ranking
-	}
+	r.ranking = p.rule.Rank(list)
+	return r
 }
 
 // pick resolves the best candidate to its digest.

@@ -19,15 +19,18 @@ type Version struct {
 	Blob   plumbing.Hash
 }
 
+// Trees are folders that were read, with their entries by name: asking for the
+// past several times with the same Trees reads each folder once.
+type Trees map[plumbing.Hash]map[string]object.TreeEntry
+
 // Past returns the contents that files had in these commits, each run of equal
 // ones once, fetching the missing trees level by level for all files at once.
-func (m *Mirror) Past(ctx context.Context, commits []*Commit, files []string) (map[string][]Version, error) {
+func (m *Mirror) Past(ctx context.Context, trees Trees, commits []*Commit, files []string) (map[string][]Version, error) {
 	roots := make([]Version, 0, len(commits))
 	for _, c := range commits {
 		roots = appendRun(roots, Version{c, c.Tree})
 	}
 	known := map[string][]Version{"": roots}
-	trees := map[plumbing.Hash]map[string]object.TreeEntry{}
 	for _, level := range levels(files) {
 		var ids []plumbing.Hash
 		for _, p := range level {
@@ -92,7 +95,7 @@ func parent(p string) string {
 }
 
 // named reads a tree once. What was no folder has no entries.
-func (m *Mirror) named(trees map[plumbing.Hash]map[string]object.TreeEntry, id plumbing.Hash) (map[string]object.TreeEntry, error) {
+func (m *Mirror) named(trees Trees, id plumbing.Hash) (map[string]object.TreeEntry, error) {
 	if entries, ok := trees[id]; ok {
 		return entries, nil
 	}
