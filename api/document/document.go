@@ -4,6 +4,7 @@ package document
 
 import (
 	"bytes"
+	"strings"
 
 	"github.com/pintle-dev/pintle/api/v1alpha1"
 )
@@ -107,5 +108,5 @@ func split(content []byte) []chunk {
 // isMarker tells whether a line, with its end, begins a document.
 func isMarker(line []byte) bool {
 	after, ok := bytes.CutPrefix(line, []byte("---"))
-	return ok && (len(after) == 0 || bytes.IndexByte([]byte(" \t\r\n"), after[0]) >= 0)
+	return ok && (len(after) == 0 || strings.IndexByte(" \t\r\n", after[0]) >= 0)
 }

@@ -49,8 +49,6 @@ func validator(t testing.TB) *document.Validator {
 	return v
 }
 
-func ptr[T any](v T) *T { return &v }
-
 // one finds the single document of a file that has no problem.
 func one(t *testing.T, content string) document.Document {
 	t.Helper()
@@ -91,9 +89,9 @@ func TestFindReadsEveryFieldOfAPolicy(t *testing.T) {
 					Path: "apps/x/values.yaml", Repository: "image.repository", Tag: "image.tag", Digest: "image.digest",
 				}},
 			},
-			Pin:          &v1alpha1.Pin{Revision: ptr(int64(3))},
+			Pin:          &v1alpha1.Pin{Revision: new(int64(3))},
 			Suspend:      true,
-			HistoryLimit: ptr(int32(5)),
+			HistoryLimit: new(int32(5)),
 		},
 	}}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -115,7 +113,7 @@ spec:
 		Select:       v1alpha1.Select{Numerical: &v1alpha1.Ordered{Order: v1alpha1.OrderAsc}},
 		Schedule:     "@every 5m",
 		Write:        v1alpha1.WriteTagAndDigest,
-		HistoryLimit: ptr(int32(20)),
+		HistoryLimit: new(int32(20)),
 	}
 	if diff := cmp.Diff(want, got.Policy.Spec); diff != "" {
 		t.Error(diff)

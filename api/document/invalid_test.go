@@ -18,12 +18,16 @@ type invalid struct {
 	want     []string // line: a part of the message
 }
 
-const policyTemplate = `apiVersion: pintle.dev/v1alpha1
+const policyTemplate = policyHead + policySpec
+
+const policyHead = `apiVersion: pintle.dev/v1alpha1
 kind: ImagePolicy
 metadata:
   name: podinfo
   namespace: prod
-spec:
+`
+
+const policySpec = `spec:
   image: ghcr.io/acme/podinfo
   select:
     semver:
@@ -66,7 +70,7 @@ func TestFindTellsWhatIsWrongWithAPolicy(t *testing.T) {
 		{"image as URL", "ghcr.io/acme/podinfo", "https://ghcr.io/acme/podinfo", []string{"7: spec.image:"}},
 		{"image too long", "ghcr.io/acme/podinfo", strings.Repeat("a", 256), []string{"7: spec.image: may not be more than 255 bytes"}},
 		{"no image", "  image: ghcr.io/acme/podinfo\n", "", []string{"6: spec.image: is missing: add it"}},
-		{"spec is empty", policyTemplate[strings.Index(policyTemplate, "spec:"):], "spec:\n", []string{"6: spec: is missing: add it"}},
+		{"spec is empty", policyHead + policySpec, policyHead + "spec:\n", []string{"6: spec: is missing: add it"}},
 		{"cron", `"@daily"`, `"* * *"`, []string{`14: spec.schedule: "* * *" is no schedule: expected exactly 5 fields, found 3`}},
 		{"time zone alone", `"@daily"`, `"CRON_TZ=UTC"`, []string{`14: spec.schedule: "CRON_TZ=UTC" is no schedule: there is nothing after the time zone`}},
 		{"time zone", `"@daily"`, `"CRON_TZ=Mars/Base @daily"`, []string{"14: spec.schedule:"}},

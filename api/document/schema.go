@@ -167,8 +167,10 @@ func describe(err *field.Error) string {
 		if isText && !mayHoldCredentials(err.Field) {
 			return quote(text) + " " + detail
 		}
+		return detail
+	default:
+		return detail
 	}
-	return detail
 }
 
 // mayHoldCredentials tells whether a field's value must not be in a message.
