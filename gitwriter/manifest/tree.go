@@ -76,6 +76,9 @@ func parse(content []byte) (*tree, error) {
 		if errors.Is(err, io.EOF) {
 			return t, nil
 		}
+		if syntax, ok := errors.AsType[*syntaxError](err); ok && syntax.line > 0 {
+			syntax.line = t.lines.human(t.lines.starts[min(syntax.line, len(t.lines.starts))-1])
+		}
 		if err != nil {
 			return nil, err
 		}
