@@ -6,6 +6,8 @@ import (
 	"bytes"
 	"strings"
 
+	"go.yaml.in/yaml/v3"
+
 	"github.com/pintle-dev/pintle/api/v1alpha1"
 )
 
@@ -33,7 +35,15 @@ type Document struct {
 	// Repository is set for a ManifestRepository. It must not configure anything: who
 	// commits to a repository does not decide where Pintle writes.
 	Repository *v1alpha1.ManifestRepository
+
+	node   *yaml.Node
+	offset int // lines before what node counts from
 }
+
+// LineOf returns the line of a field, such as "spec.select.semver.range", for those who
+// find more wrong with a document: the line of its key, or of the nearest parent that
+// the document has.
+func (d Document) LineOf(path string) int { return d.offset + lineOf(d.node, path) }
 
 // Problem is something wrong with a document, or with a file that may hold one.
 type Problem struct {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/pintle-dev/pintle/api/document"
@@ -94,8 +95,16 @@ func TestFindReadsEveryFieldOfAPolicy(t *testing.T) {
 			HistoryLimit: new(int32(5)),
 		},
 	}}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(document.Document{})); diff != "" {
 		t.Error(diff)
+	}
+	for path, line := range map[string]int{
+		"": 3, "spec.select.semver.range": 9, "spec.targets[1].workloads": 19, "metadata.labels[app.kubernetes.io/name]": 5,
+		"spec.pin.tag": 21, "spec.select.exclude[7]": 11, "none": 3, "spec.image.x": 7,
+	} {
+		if at := got.LineOf(path); at != line {
+			t.Errorf("%q is at line %d, want %d", path, at, line)
+		}
 	}
 }
 

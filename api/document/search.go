@@ -159,7 +159,9 @@ func (s *search) document(schema *kindSchema, kind string, node *yaml.Node, offs
 		s.problems = append(s.problems, p)
 	}
 	if len(d.findings) == 0 {
-		s.documents = append(s.documents, Document{File: s.file, Line: offset + node.Line, Policy: policy, Repository: repository})
+		s.documents = append(s.documents, Document{
+			File: s.file, Line: offset + node.Line, Policy: policy, Repository: repository, node: node, offset: offset,
+		})
 	}
 	return s.budget >= 0
 }
