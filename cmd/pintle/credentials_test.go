@@ -15,8 +15,8 @@ import (
 	"github.com/pintle-dev/pintle/gitwriter/mirror"
 )
 
-// isolate gives git a configuration of the test's own: a helper that knows one
-// host, and writes down what it was asked.
+// isolate gives git a configuration of the test's own: a credential helper that
+// writes down what it was asked.
 func isolate(t *testing.T, helper string) (asked string) {
 	t.Helper()
 	home := t.TempDir()
@@ -25,8 +25,7 @@ func isolate(t *testing.T, helper string) (asked string) {
 	if err := os.WriteFile(filepath.Join(home, ".gitconfig"), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	t.Setenv("HOME", home)
-	t.Setenv("XDG_CONFIG_HOME", home)
+	t.Setenv("DOCKER_CONFIG", home) // no logins to registries either
 	t.Setenv("GIT_CONFIG_NOSYSTEM", "1")
 	t.Setenv("GIT_CONFIG_GLOBAL", filepath.Join(home, ".gitconfig"))
 	return asked
