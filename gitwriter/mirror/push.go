@@ -13,7 +13,6 @@ import (
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/filemode"
-	"github.com/go-git/go-git/v5/plumbing/format/packfile"
 	"github.com/go-git/go-git/v5/plumbing/object"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
@@ -145,7 +144,7 @@ func (d *Draft) Push(ctx context.Context) error {
 
 func (d *Draft) request() (*packp.ReferenceUpdateRequest, *strings.Builder, error) {
 	var pack bytes.Buffer
-	if _, err := packfile.NewEncoder(&pack, d.mirror.store, false).Encode(d.objects, 0); err != nil {
+	if err := writePack(&pack, d.mirror.store, d.objects); err != nil {
 		return nil, nil, fmt.Errorf("cannot make a pack: %w", err)
 	}
 	progress := &strings.Builder{}
