@@ -18,6 +18,7 @@ import (
 	"github.com/pintle-dev/pintle/gitwriter/manifest"
 	"github.com/pintle-dev/pintle/gitwriter/mirror"
 	"github.com/pintle-dev/pintle/policy"
+	"github.com/pintle-dev/pintle/registry"
 )
 
 // declared is a valid policy with its compiled rule.
@@ -128,11 +129,17 @@ func parse(v *document.Validator, d gitwriter.Document) parsed {
 		}
 		rule, err := policy.Compile(ruleOf(doc.Policy.Spec.Select))
 		if err != nil {
-			message := err.Error()
+			message, line := err.Error(), doc.Line
 			if wrong, ok := errors.AsType[*policy.SpecError](err); ok {
 				message = fmt.Sprintf("%s: %s: %s", name, wrong.Field, wrong.Reason)
+				line = doc.LineOf(wrong.Field)
 			}
-			p.problems = append(p.problems, Problem{doc.File, doc.Line, message})
+			p.problems = append(p.problems, Problem{doc.File, line, message})
+			p.broken = append(p.broken, name)
+			continue
+		}
+		if _, err := registry.Canonical(doc.Policy.Spec.Image); err != nil {
+			p.problems = append(p.problems, Problem{doc.File, doc.Line, fmt.Sprintf("%s: spec.image: %v", name, err)})
 			p.broken = append(p.broken, name)
 			continue
 		}
