@@ -7,9 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
+	"net/url"
 	"strings"
 
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/format/pktline"
 	"github.com/go-git/go-git/v5/plumbing/transport"
+	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
 )
 
 // Kind tells apart why a Git repository could not be used.
@@ -89,8 +94,27 @@ func (m *Mirror) explain(op string, err error) error {
 		e.Kind, e.Err, e.Hint = Forbidden, errors.New("the server forbids it"), "check that the credentials may read and push this repository"
 	case isTimeout(err):
 		e.Err = errors.New("no answer in time")
+	default:
+		e.Err, e.Hint = explainAnswer(err)
 	}
 	return e
+}
+
+// explainAnswer puts what is no Git server's answer, or none at all, into words
+// without the URLs and the texts that came with it.
+func explainAnswer(err error) (cause error, hint string) {
+	var status *githttp.Err
+	var request *url.Error
+	unexpected, ok := errors.AsType[*plumbing.UnexpectedError](err)
+	switch {
+	case ok && errors.As(unexpected.Err, &status):
+		return fmt.Errorf("the server answers %d %s", status.StatusCode(), http.StatusText(status.StatusCode())), "check the URL, or try again later"
+	case errors.Is(err, pktline.ErrInvalidPktLen):
+		return errors.New("the answer is not that of a Git server"), "check the URL"
+	case errors.As(err, &request):
+		return request.Err, ""
+	}
+	return err, ""
 }
 
 func isTimeout(err error) bool {
