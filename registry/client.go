@@ -4,6 +4,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -253,7 +254,7 @@ func readAll(resp *http.Response) ([]byte, error) {
 }
 
 func cutShort(err error) error {
-	if err == io.EOF || err == io.ErrUnexpectedEOF {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return faultf(NotRegistry, "the answer is cut short")
 	}
 	return err

@@ -151,7 +151,8 @@ func (c *createdCache) get(digest string) (time.Time, bool) {
 		return time.Time{}, false
 	}
 	c.byAge.MoveToFront(element)
-	return element.Value.(*createdEntry).created, true
+	entry, ok := element.Value.(*createdEntry)
+	return entry.created, ok
 }
 
 func (c *createdCache) put(digest string, created time.Time) {
@@ -165,7 +166,8 @@ func (c *createdCache) put(digest string, created time.Time) {
 	}
 	c.known[digest] = c.byAge.PushFront(&createdEntry{digest, created})
 	if c.byAge.Len() > maxCreated {
-		oldest := c.byAge.Remove(c.byAge.Back()).(*createdEntry)
-		delete(c.known, oldest.digest)
+		if oldest, ok := c.byAge.Remove(c.byAge.Back()).(*createdEntry); ok {
+			delete(c.known, oldest.digest)
+		}
 	}
 }

@@ -4,6 +4,7 @@ package registry_test
 
 import (
 	"encoding/pem"
+	"errors"
 	"io"
 	"log"
 	"net/http"
@@ -39,11 +40,9 @@ func run(m *testing.M) int {
 	server.Close()
 	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
 	file := filepath.Join(folder, "ca.pem")
-	if err := os.WriteFile(file, certificate, 0o600); err != nil {
-		log.Fatal(err)
-	}
-	if err := os.Setenv("SSL_CERT_FILE", file); err != nil {
-		log.Fatal(err)
+	if err := errors.Join(os.WriteFile(file, certificate, 0o600), os.Setenv("SSL_CERT_FILE", file)); err != nil {
+		log.Print(err)
+		return 1
 	}
 	return m.Run()
 }

@@ -45,15 +45,13 @@ func (a *ask) tags(ctx context.Context) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, listTimeouts*a.host.timeout)
 	defer cancel()
 
-	tags, next, err := a.page(ctx, firstQuery)
+	first, next, err := a.page(ctx, firstQuery)
 	linked := next != ""
-	if err != nil || !linked && len(tags) != pageSize {
-		return tags, err
+	if err != nil || !linked && len(first) != pageSize {
+		return first, err
 	}
-	seen := make(map[string]bool, 2*len(tags))
-	for _, tag := range tags {
-		seen[tag] = true
-	}
+	seen := make(map[string]bool, 2*len(first))
+	tags, _ := appendUnseen(nil, first, seen) // one page is not too many
 	asked := map[string]bool{firstQuery: true}
 	for {
 		if !linked {
@@ -64,24 +62,31 @@ func (a *ask) tags(ctx context.Context) ([]string, error) {
 		}
 		asked[next] = true
 		var page []string
-		page, next, err = a.page(ctx, next)
-		if err != nil {
+		if page, next, err = a.page(ctx, next); err != nil {
 			return nil, err
 		}
 		before := len(tags)
-		for _, tag := range page {
-			if !seen[tag] {
-				seen[tag] = true
-				tags = append(tags, tag)
-			}
+		if tags, err = appendUnseen(tags, page, seen); err != nil {
+			return nil, err
 		}
-		if len(tags) > maxTags {
-			return nil, faultf(NotRegistry, "it has more than %d tags", maxTags)
-		}
-		if linked && next == "" || !linked && (len(tags) == before || len(page) < pageSize) {
+		if ended := len(tags) == before || len(page) < pageSize; !linked && ended || linked && next == "" {
 			return tags, nil
 		}
 	}
+}
+
+// appendUnseen adds the tags of a page that no page before it had.
+func appendUnseen(tags, page []string, seen map[string]bool) ([]string, error) {
+	for _, tag := range page {
+		if !seen[tag] {
+			seen[tag] = true
+			tags = append(tags, tag)
+		}
+	}
+	if len(tags) > maxTags {
+		return nil, faultf(NotRegistry, "it has more than %d tags", maxTags)
+	}
+	return tags, nil
 }
 
 // firstQuery and, with a tag behind it, lastQuery ask for a page.
@@ -174,8 +179,7 @@ func decode(resp *response, into any) error {
 	if err == nil {
 		return nil
 	}
-	var known *fault
-	if errors.As(err, &known) {
+	if known, ok := errors.AsType[*fault](err); ok {
 		return known
 	}
 	kind, _, _ := mime.ParseMediaType(resp.header.Get("Content-Type"))

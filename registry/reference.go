@@ -104,7 +104,7 @@ func splitName(name string) (host, path, reason string) {
 	return host, path, ""
 }
 
-// validComponent: [a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*
+// validComponent checks [a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*, one part of a name.
 func validComponent(s string) bool {
 	if s == "" || !isAlnum(s[0]) || !isAlnum(s[len(s)-1]) {
 		return false
@@ -140,20 +140,28 @@ func validHost(host string) bool {
 		}
 		return host[end+1:] == "" || host[end+1] == ':' && validPort(host[end+2:])
 	}
-	if colon := strings.IndexByte(host, ':'); colon >= 0 {
-		if !validPort(host[colon+1:]) {
+	if before, port, found := strings.Cut(host, ":"); found {
+		if !validPort(port) {
 			return false
 		}
-		name = host[:colon]
+		name = before
 	}
 	for label := range strings.SplitSeq(name, ".") {
-		if label == "" || !isAlnum(label[0]) || !isAlnum(label[len(label)-1]) {
+		if !validLabel(label) {
 			return false
 		}
-		for i := range len(label) {
-			if !isAlnum(label[i]) && label[i] != '-' {
-				return false
-			}
+	}
+	return true
+}
+
+// validLabel checks one part of a domain.
+func validLabel(label string) bool {
+	if label == "" || !isAlnum(label[0]) || !isAlnum(label[len(label)-1]) {
+		return false
+	}
+	for i := range len(label) {
+		if !isAlnum(label[i]) && label[i] != '-' {
+			return false
 		}
 	}
 	return true
@@ -164,7 +172,7 @@ func validPort(s string) bool {
 	return err == nil && port > 0 && s[0] != '+'
 }
 
-// validTag: [A-Za-z0-9_][A-Za-z0-9_.-]{0,127}
+// validTag checks [A-Za-z0-9_][A-Za-z0-9_.-]{0,127}, a tag.
 func validTag(s string) bool {
 	if s == "" || len(s) > 128 || s[0] == '.' || s[0] == '-' {
 		return false

@@ -374,8 +374,8 @@ func TestTokenServiceFaults(t *testing.T) {
 		kind   registry.Kind
 		tokens int
 	}{
-		"401":       {func(w http.ResponseWriter) { w.WriteHeader(401) }, registry.Unauthorized, 1},
-		"500":       {func(w http.ResponseWriter) { w.WriteHeader(500) }, registry.Unavailable, 2},
+		"401":       {func(w http.ResponseWriter) { w.WriteHeader(http.StatusUnauthorized) }, registry.Unauthorized, 1},
+		"500":       {func(w http.ResponseWriter) { w.WriteHeader(http.StatusInternalServerError) }, registry.Unavailable, 2},
 		"HTML":      {func(w http.ResponseWriter) { _, _ = io.WriteString(w, "<html>t0ken") }, registry.NotRegistry, 1},
 		"no token":  {func(w http.ResponseWriter) { _, _ = io.WriteString(w, `{"refresh_token":"t0ken"}`) }, registry.NotRegistry, 1},
 		"very long": {func(w http.ResponseWriter) { _, _ = io.WriteString(w, strings.Repeat("t0ken", 1<<20)) }, registry.NotRegistry, 1},

@@ -103,6 +103,22 @@ func (w *wire) send(req *http.Request) (*http.Response, error) {
 
 // admit refuses what may not be asked, before anything is sent.
 func (w *wire) admit(u *url.URL) error {
+	if err := w.admitScheme(u); err != nil {
+		return err
+	}
+	if ip, err := netip.ParseAddr(u.Hostname()); err == nil { // behind a proxy this is the only check
+		if err := w.dialer.check(hostPort(u), ip); err != nil {
+			return err
+		}
+	}
+	if until := time.Unix(0, w.pausedUntil.Load()); u.Host == w.host && time.Now().Before(until) {
+		return faultf(TooManyRequests, "the registry answered 429 Too Many Requests before: it asks to wait %s", w.waitLeft())
+	}
+	return nil
+}
+
+// admitScheme refuses plain HTTP where it is not meant.
+func (w *wire) admitScheme(u *url.URL) error {
 	own := u.Host == w.host
 	switch {
 	case u.Scheme != "https" && u.Scheme != "http":
@@ -113,14 +129,6 @@ func (w *wire) admit(u *url.URL) error {
 		return errHTTPS
 	case u.Scheme == "http" && (w.scheme == "https" || !w.dialer.trusted(hostPort(u))):
 		return faultf(Unavailable, "%s sends to plain HTTP on another host, which is not followed", w.host)
-	}
-	if ip, err := netip.ParseAddr(u.Hostname()); err == nil { // behind a proxy this is the only check
-		if err := w.dialer.check(hostPort(u), ip); err != nil {
-			return err
-		}
-	}
-	if until := time.Unix(0, w.pausedUntil.Load()); own && time.Now().Before(until) {
-		return faultf(TooManyRequests, "the registry answered 429 Too Many Requests before: it asks to wait %s", w.waitLeft())
 	}
 	return nil
 }
@@ -180,6 +188,7 @@ func (w *wire) redirect(req *http.Request, via []*http.Request) error {
 // bounded fails when an answer is longer than it may be.
 type bounded struct {
 	io.ReadCloser
+
 	left int64
 }
 

@@ -95,8 +95,8 @@ func (p *parties) dockerLogin(t *testing.T, frontPassword string) {
 	t.Setenv("DOCKER_CONFIG", dir)
 }
 
-// policy declares prod/NAME, which follows an image of the front.
-func (p *parties) policy(name string) string { return policyOf(name, p.front+"/"+name) }
+// policy declares prod/app, which follows the front's image app.
+func (p *parties) policy() string { return policyOf("app", p.front+"/app") }
 
 func policyOf(name, image string) string {
 	return `apiVersion: pintle.dev/v1alpha1

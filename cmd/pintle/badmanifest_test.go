@@ -40,7 +40,7 @@ func TestBadManifests(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			repo := p.fleet(t, strings.ReplaceAll(name, " ", "-"), map[string]string{
-				"policy.yaml": p.policy("app"),
+				"policy.yaml": p.policy(),
 				"app.yaml":    field(image, "app"),
 				"x.yaml":      test.content,
 			})
@@ -62,12 +62,12 @@ func TestBadManifests(t *testing.T) {
 func TestAliasBombs(t *testing.T) {
 	p := newParties(t)
 	repo := p.fleet(t, "manifest", map[string]string{
-		"policy.yaml": p.policy("app"),
+		"policy.yaml": p.policy(),
 		"x.yaml":      aliasBomb() + field(p.front+"/app:1.0.0", "app"),
 	})
 	p.check(t, repo, outcome{reason: reconcile.Updated}, "x.yaml")
 
-	repo = p.fleet(t, "policy", map[string]string{"policy.yaml": aliasBomb() + "---\n" + p.policy("app")})
+	repo = p.fleet(t, "policy", map[string]string{"policy.yaml": aliasBomb() + "---\n" + p.policy()})
 	p.check(t, repo, outcome{reason: reconcile.NoField})
 }
 
@@ -88,7 +88,7 @@ func aliasBomb() string {
 func TestLinksAreNotFollowed(t *testing.T) {
 	p := newParties(t)
 	outside := filepath.Join(t.TempDir(), "outside.yaml")
-	content := p.policy("app") + "---\n" + field(p.front+"/app:1.0.0", "app")
+	content := p.policy() + "---\n" + field(p.front+"/app:1.0.0", "app")
 	if err := os.WriteFile(outside, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -131,7 +131,7 @@ func TestLinksAreNotFollowed(t *testing.T) {
 // policy: the document is named with its line, the marker is no second problem.
 func TestBadPolicies(t *testing.T) {
 	p := newParties(t)
-	valid := p.policy("app")
+	valid := p.policy()
 	edit := func(old, with string) string { return strings.Replace(valid, old, with, 1) }
 	tests := map[string]struct {
 		document string

@@ -90,7 +90,7 @@ func TestBadRegistries(t *testing.T) {
 func TestBusyRegistry(t *testing.T) {
 	p := newParties(t)
 	p.fault = answer(429, map[string]string{"Retry-After": "120"}, "")
-	repo := p.fleet(t, "busy", map[string]string{"policy.yaml": p.policy("app"), "app.yaml": field(p.front+"/app:1.0.0", "app")})
+	repo := p.fleet(t, "busy", map[string]string{"policy.yaml": p.policy(), "app.yaml": field(p.front+"/app:1.0.0", "app")})
 	p.check(t, repo, outcome{reason: reconcile.Failed, message: "429 Too Many Requests: it asks to wait 2m0s", status: statusProblems})
 }
 
@@ -98,6 +98,6 @@ func TestBusyRegistry(t *testing.T) {
 func TestWrongRegistryPassword(t *testing.T) {
 	p := newParties(t)
 	p.dockerLogin(t, wrongPassword)
-	repo := p.fleet(t, "fleet", map[string]string{"policy.yaml": p.policy("app"), "app.yaml": field(p.front+"/app:1.0.0", "app")})
+	repo := p.fleet(t, "fleet", map[string]string{"policy.yaml": p.policy(), "app.yaml": field(p.front+"/app:1.0.0", "app")})
 	p.check(t, repo, outcome{reason: reconcile.Failed, message: "401 Unauthorized: log in with `docker login " + p.front + "`", status: statusProblems})
 }

@@ -95,26 +95,26 @@ func (m *Mirror) explain(op string, err error) error {
 	case isTimeout(err):
 		e.Err = errors.New("no answer in time")
 	default:
-		e.Err, e.Hint = explainAnswer(err)
+		e.Hint, e.Err = explainAnswer(err)
 	}
 	return e
 }
 
 // explainAnswer puts what is no Git server's answer, or none at all, into words
 // without the URLs and the texts that came with it.
-func explainAnswer(err error) (cause error, hint string) {
+func explainAnswer(err error) (hint string, cause error) {
 	var status *githttp.Err
 	var request *url.Error
 	unexpected, ok := errors.AsType[*plumbing.UnexpectedError](err)
 	switch {
 	case ok && errors.As(unexpected.Err, &status):
-		return fmt.Errorf("the server answers %d %s", status.StatusCode(), http.StatusText(status.StatusCode())), "check the URL, or try again later"
+		return "check the URL, or try again later", fmt.Errorf("the server answers %d %s", status.StatusCode(), http.StatusText(status.StatusCode()))
 	case errors.Is(err, pktline.ErrInvalidPktLen):
-		return errors.New("the answer is not that of a Git server"), "check the URL"
+		return "check the URL", errors.New("the answer is not that of a Git server")
 	case errors.As(err, &request):
-		return request.Err, ""
+		return "", request.Err
 	}
-	return err, ""
+	return "", err
 }
 
 func isTimeout(err error) bool {
