@@ -139,7 +139,7 @@ func parse(v *document.Validator, d gitwriter.Document) parsed {
 			continue
 		}
 		if _, err := registry.Canonical(doc.Policy.Spec.Image); err != nil {
-			p.problems = append(p.problems, Problem{doc.File, doc.Line, fmt.Sprintf("%s: spec.image: %v", name, err)})
+			p.problems = append(p.problems, Problem{doc.File, doc.LineOf("spec.image"), fmt.Sprintf("%s: spec.image: %v", name, err)})
 			p.broken = append(p.broken, name)
 			continue
 		}

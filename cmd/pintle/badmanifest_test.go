@@ -141,10 +141,10 @@ func TestBadPolicies(t *testing.T) {
 		"typo":        {edit("semver:", "semvr:"), 6, "semvr"},
 		"two rules":   {edit("select: {", "select: {newest: {}, "), 6, "exactly one"},
 		"no rule":     {edit("{semver: {range: \">=1\"}}", "{}"), 6, "exactly one"},
-		"bad range":   {edit(">=1", ">=one"), 1, "prod/app: spec.select.semver.range: "},
+		"bad range":   {edit(">=1", ">=one"), 6, "prod/app: spec.select.semver.range: "},
 		"bad cron":    {valid + "  schedule: every five minutes\n", 7, "is no schedule"},
 		"bad pattern": {edit("select: {", "select: {filter: {pattern: '('}, "), 6, "pattern"},
-		"bad image":   {edit("image: "+p.front+"/app", "image: UPPER/case"), 1, "prod/app: spec.image: "},
+		"bad image":   {edit("image: "+p.front+"/app", "image: UPPER/case"), 5, "prod/app: spec.image: "},
 	}
 	// Whose policy is in these can't be told, so the marker is named as well.
 	lost := map[string]struct {
