@@ -57,15 +57,15 @@ func TestBadManifests(t *testing.T) {
 	}
 }
 
-// TestAliasBombs: nothing expands aliases, so that a field beside a bomb is
-// written like any other, and a policy behind one is followed.
+// TestAliasBombs: a bomb beside a field is a problem with its name, and a policy
+// behind one, which is a document of its own, is followed.
 func TestAliasBombs(t *testing.T) {
 	p := newParties(t)
 	repo := p.fleet(t, "manifest", map[string]string{
 		"policy.yaml": p.policy(),
 		"x.yaml":      aliasBomb() + field(p.front+"/app:1.0.0", "app"),
 	})
-	p.check(t, repo, outcome{reason: reconcile.Updated}, "x.yaml")
+	p.check(t, repo, outcome{reason: reconcile.NoField, status: 3, problems: []complaint{{"x.yaml", 1, "aliases stand for more than"}}})
 
 	repo = p.fleet(t, "policy", map[string]string{"policy.yaml": aliasBomb() + "---\n" + p.policy()})
 	p.check(t, repo, outcome{reason: reconcile.NoField})

@@ -85,6 +85,9 @@ func parse(content []byte) (*tree, error) {
 		if err := t.add(doc, -1, 0, 0, false, false); err != nil {
 			return nil, err
 		}
+		if weigh(doc, map[*yaml.Node]int{}) > maxExpanded {
+			return nil, &syntaxError{line: t.lines.human(t.offset(doc)), reason: fmt.Sprintf("its aliases stand for more than %d values, as in an attack on whoever reads it", maxExpanded)}
+		}
 	}
 }
 
