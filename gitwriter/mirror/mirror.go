@@ -166,6 +166,11 @@ func (m *Mirror) Fetch(ctx context.Context) error {
 	if err := m.fetch(ctx, req, m.store); err != nil {
 		return err
 	}
+	if m.store.Commits[m.tip] == nil && !m.head.IsZero() {
+		// The branch was forced back to a commit that the server takes us to have.
+		m.head = plumbing.ZeroHash
+		return m.Fetch(ctx)
+	}
 	m.head = m.tip
 	return nil
 }

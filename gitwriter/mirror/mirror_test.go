@@ -285,3 +285,44 @@ func writeTo(ctx context.Context, repo, branch string, auth mirror.Auth) error {
 	}
 	return commit(ctx, m, map[string][]byte{"a.yaml": []byte("a: 9\n")})
 }
+
+// TestForcedBack follows a branch that somebody forces back to an older commit,
+// of which the server thinks that whoever has the newer one has it too.
+func TestForcedBack(t *testing.T) {
+	eachTransport(t, func(t *testing.T, repo gitserver.Repo, address string) {
+		for i := range 4 {
+			repo.Seed(t, map[string]string{"apps/a.yaml": fmt.Sprintf("a: %d\n", i)}, "Step")
+		}
+		m := open(t, address)
+		fetch(t, m)
+		newer, err := m.HeadCommit()
+		if err != nil {
+			t.Fatal(err)
+		}
+		clone := repo.Clone(t)
+		gitserver.Git(t, clone, "reset", "--quiet", "--hard", "HEAD~2")
+		gitserver.Git(t, clone, "push", "--quiet", "--force", "origin", "main")
+		fetch(t, m)
+		older, err := m.HeadCommit()
+		if err != nil {
+			t.Fatal(err)
+		}
+		diffs, err := m.Diff(t.Context(), []mirror.Pair{{Old: newer.TreeHash, New: older.TreeHash}}, func(string) bool { return true })
+		if err != nil || len(diffs[0]) != 1 {
+			t.Fatalf("the difference is %v, %v", diffs, err)
+		}
+		if err := m.Need(t.Context(), []plumbing.Hash{diffs[0][0].New}); err != nil {
+			t.Fatal(err)
+		}
+		if content, err := m.Blob(diffs[0][0].New); err != nil || string(content) != "a: 1\n" {
+			t.Errorf("the file holds %q, %v", content, err)
+		}
+		if history, err := m.History(t.Context()); err != nil || len(history) != 2 {
+			t.Errorf("the history has %d commits, %v", len(history), err)
+		}
+		if err := commit(t.Context(), m, map[string][]byte{"apps/a.yaml": []byte("a: 9\n")}); err != nil {
+			t.Error(err)
+		}
+		repo.Fsck(t)
+	})
+}
