@@ -199,3 +199,30 @@ func TestTargets(t *testing.T) {
 	}
 	w.expect(reconcile.UpToDate, nil)
 }
+
+// TestTwoImagesInOneFile makes one commit for each image, so that reverting one
+// rolls back one image, though both stand in one file.
+func TestTwoImagesInOneFile(t *testing.T) {
+	w := newWorld(t, gitserver.Options{})
+	w.push("app", "1.0.0", "1.1.0")
+	w.push("web", "1.0.0", "1.1.0")
+	both := "app: " + w.image("app:1.0.0") + " # {\"$imagepolicy\": \"prod:app\"}\n" +
+		strings.Repeat("# So far apart that git can revert one alone.\n", 5) + "web: " + w.image("web:1.0.0") + " # {\"$imagepolicy\": \"prod:web\"}\n"
+	w.repo.Seed(t, map[string]string{"policies/app.yaml": w.policy("app", "app"), "policies/web.yaml": w.policy("web", "web"), "both.yaml": both}, "First")
+	report := w.sync()
+	if len(report.Commits) != 2 || len(report.Diffs) != 1 {
+		t.Fatalf("%d commits change %d files, want 2 and 1", len(report.Commits), len(report.Diffs))
+	}
+	for i, c := range report.Commits {
+		if got := gitserver.Git(t, w.repo.Dir, "diff", "--shortstat", c.SHA+"~1", c.SHA); got != " 1 file changed, 1 insertion(+), 1 deletion(-)" {
+			t.Errorf("commit %d: %s", i, got)
+		}
+	}
+	u := w.user()
+	u.git("revert", "--no-edit", report.Commits[0].SHA)
+	u.push()
+	after := w.sync()
+	if diff := cmp.Diff([]string{"prod/app RolledBack", "prod/web UpToDate"}, reasons(after)); diff != "" {
+		t.Errorf("after reverting the first commit (-want +got):\n%s", diff)
+	}
+}
