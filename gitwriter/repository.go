@@ -62,9 +62,6 @@ func Open(repo, branch string, auth mirror.Auth, isDocument func([]byte) bool) (
 	return &Repository{mirror: m, isDocument: isDocument, files: map[string]*file{}, moves: map[plumbing.Hash][]move{}}, nil
 }
 
-// Name is the repository's URL or path, without credentials.
-func (r *Repository) Name() string { return r.mirror.Name() }
-
 // Branch is the branch's short name, known after the first Update.
 func (r *Repository) Branch() string { return r.mirror.Branch() }
 

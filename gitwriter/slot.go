@@ -130,8 +130,9 @@ func (s *Slot) Want(tag, digest string, write Write) ([]manifest.Change, ledger.
 	return changes, ledger.NewValue(tag, digest)
 }
 
-// TagOnly tells whether the slot has no place for a digest that write asks for.
+// TagOnly tells whether a target bound a tag with no place for a digest beside
+// it. A marker on a tag alone is what its author chose.
 func (s *Slot) TagOnly() bool {
-	return slices.ContainsFunc(s.Fields, func(f manifest.Field) bool { return f.Part == manifest.Tag }) &&
+	return slices.ContainsFunc(s.Fields, func(f manifest.Field) bool { return f.Part == manifest.Tag && f.Source != manifest.SourceMarker }) &&
 		!slices.ContainsFunc(s.Fields, func(f manifest.Field) bool { return f.Part == manifest.Digest })
 }

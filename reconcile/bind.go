@@ -186,6 +186,11 @@ func (o *outcome) decide() {
 		Name: o.name, Image: o.spec.Image, Suspended: o.spec.Suspend, Pinned: o.spec.Pin != nil,
 		Rule: o.rule, Selection: o.selection, Created: o.created, Vetoes: vetoes, Now: o.now,
 	}, slots)
+	for i := range o.slots {
+		if o.slots[i].TagOnly() && o.spec.Write != v1alpha1.WriteTag {
+			o.verdicts[i].Message += "; there is no key for the digest beside it, so the tag alone is followed"
+		}
+	}
 }
 
 // plan groups what is to be written into one commit for each image.

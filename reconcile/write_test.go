@@ -197,7 +197,13 @@ func TestTargets(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("files (-want +got):\n%s", diff)
 	}
-	w.expect(reconcile.UpToDate, nil)
+	report = w.expect(reconcile.UpToDate, nil)
+	for _, f := range report.Policies[0].Fields {
+		lacks := strings.Contains(f.Message, "no key for the digest")
+		if want := f.File == "charts/app/values.yaml"; lacks != want {
+			t.Errorf("%s:%d: that there is no place for the digest is told: %v, want %v", f.File, f.Line, lacks, want)
+		}
+	}
 }
 
 // TestTwoImagesInOneFile makes one commit for each image, so that reverting one

@@ -99,9 +99,6 @@ func (m *Mirror) Checkout() bool {
 	return ok && local.checkout
 }
 
-// Name is the repository's URL or path, without credentials.
-func (m *Mirror) Name() string { return m.name }
-
 // Branch is the branch's short name, known after the first Tip.
 func (m *Mirror) Branch() string { return m.branch.Short() }
 
