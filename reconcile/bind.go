@@ -33,6 +33,7 @@ type outcome struct {
 	after    []ledger.Value // what each slot holds with the selection
 	changes  []gitwriter.Update
 	record   gitwriter.Record
+	wavering string
 	now      time.Time
 }
 
@@ -66,6 +67,9 @@ func (e *Engine) decide(ctx context.Context, t task, asked *asked) (*decision, e
 	for _, o := range d.policies {
 		if o.rule.NeedsCreated() && o.selection != "" {
 			dateCurrent(ctx, asked.pass, o.declared, o.resolution, valuesOf(o.slots))
+		}
+		if o.rule.FollowsTag() && o.due() {
+			o.wavering = e.wavering(ctx, o)
 		}
 		o.decide()
 	}
@@ -184,7 +188,7 @@ func (o *outcome) decide() {
 	}
 	o.verdicts = decide.Decide(decide.Policy{
 		Name: o.name, Image: o.spec.Image, Suspended: o.spec.Suspend, Pinned: o.spec.Pin != nil,
-		Rule: o.rule, Selection: o.selection, Created: o.created, Vetoes: vetoes, Now: o.now,
+		Rule: o.rule, Selection: o.selection, Created: o.created, Vetoes: vetoes, Wavering: o.wavering, Now: o.now,
 	}, slots)
 	for i := range o.slots {
 		if o.slots[i].TagOnly() && o.spec.Write != v1alpha1.WriteTag {

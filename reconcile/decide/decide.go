@@ -33,7 +33,10 @@ type Policy struct {
 	Created map[string]time.Time
 	// Vetoes are the values that were undone.
 	Vetoes []ledger.Value
-	Now    time.Time
+	// Wavering says why a followed tag is not trusted where it stands now, or is
+	// empty.
+	Wavering string
+	Now      time.Time
 }
 
 // Slot is one place that holds a reference.
@@ -92,6 +95,8 @@ func (p Policy) decide(s Slot, hold *Verdict) Verdict {
 		return Verdict{Pinned, fmt.Sprintf("%s declares a pin, so its fields stay", p.Name)}
 	case hold != nil:
 		return *hold
+	case p.Wavering != "":
+		return Verdict{DowngradeRefused, fmt.Sprintf("%s stays as it is: %s", p.Name, p.Wavering)}
 	}
 	if why := p.lower(s); why != "" {
 		return Verdict{DowngradeRefused, why}

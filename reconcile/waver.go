@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package reconcile
+
+import (
+	"context"
+	"fmt"
+)
+
+// wavering says why a followed tag that went back to a digest it had before is
+// not to be trusted, or nothing. Its publisher may decide to go back; a lagging
+// mirror must not. So two passes have to agree, the second one asked for here,
+// and a tag that goes back to the same digest again goes to and fro.
+func (e *Engine) wavering(ctx context.Context, o *outcome) string {
+	tag, digest := o.selection.Tag(), o.selection.Digest()
+	had, wrote := false, 0
+	for _, entry := range o.record.Entries {
+		writes := false
+		for _, move := range entry.Moves {
+			had = had || move.Old.Digest() == digest
+			writes = writes || move.Wrote.Digest() == digest
+		}
+		if writes {
+			wrote++
+		}
+	}
+	switch {
+	case wrote > 1:
+		return fmt.Sprintf("the tag %s goes to and fro, and is back at a digest that was written %d times: let its publisher push a new one, or set the digest by hand", tag, wrote)
+	case !had && wrote == 0:
+		return ""
+	}
+	again, err := e.registry.Pass().Digest(ctx, o.spec.Image, tag)
+	switch {
+	case err != nil:
+		return fmt.Sprintf("the tag %s went back to a digest it had, and a second look failed: %v", tag, err)
+	case again != digest:
+		return fmt.Sprintf("the tag %s went back to a digest it had, and a second look found another one", tag)
+	}
+	return ""
+}
