@@ -223,6 +223,9 @@ func walkManifests(dir string, each func(path string, content []byte), large fun
 		return err
 	}
 	if !info.IsDir() {
+		if info.Size() > mirror.MaxBlobBytes {
+			return fmt.Errorf("%s: %w", dir, mirror.ErrTooLarge)
+		}
 		content, err := os.ReadFile(dir)
 		if err != nil {
 			return err

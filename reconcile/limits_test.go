@@ -3,13 +3,17 @@
 package reconcile_test
 
 import (
+	"errors"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/pintle-dev/pintle/fixtures/gitserver"
+	"github.com/pintle-dev/pintle/gitwriter/mirror"
 	"github.com/pintle-dev/pintle/reconcile"
 	"github.com/pintle-dev/pintle/registry"
 )
@@ -53,5 +57,22 @@ func TestSlowRegistry(t *testing.T) {
 	}
 	if err := engine.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestLargePoliciesFile: a file that the operator names is bounded too.
+func TestLargePoliciesFile(t *testing.T) {
+	w := newWorld(t, gitserver.Options{})
+	w.repo.Seed(t, map[string]string{"a.yaml": "a: 1\n"}, "First")
+	file := filepath.Join(t.TempDir(), "policies.yaml")
+	if err := os.WriteFile(file, make([]byte, mirror.MaxBlobBytes+1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	e, err := reconcile.Open(t.Context(), reconcile.Config{Repo: w.address, PoliciesPath: file})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.Plan(t.Context()); !errors.Is(err, mirror.ErrTooLarge) {
+		t.Errorf("the plan says %v, want that the file is too large", err)
 	}
 }
