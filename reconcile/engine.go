@@ -55,7 +55,7 @@ type Engine struct {
 }
 
 // Open prepares an engine; it reads nothing yet.
-func Open(_ context.Context, config Config) (*Engine, error) {
+func Open(config Config) (*Engine, error) {
 	if config.Author == (Signature{}) {
 		config.Author = defaultAuthor
 	}
@@ -79,9 +79,6 @@ func Open(_ context.Context, config Config) (*Engine, error) {
 		parsed: map[string]parsed{}, rankings: rankings{},
 	}, nil
 }
-
-// Close lets go of what the engine holds.
-func (e *Engine) Close() error { return nil }
 
 // Plan finds out what a sync would do, and writes nothing.
 func (e *Engine) Plan(ctx context.Context) (*Report, error) {

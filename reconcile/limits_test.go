@@ -37,7 +37,7 @@ func TestSlowRegistry(t *testing.T) {
 		"policies/slow.yaml": strings.ReplaceAll(w.policy("slow", "slow"), w.registry, host),
 		"apps/slow.yaml":     strings.ReplaceAll(w.deployment("slow", "slow:1.0.0", "slow"), w.registry, host),
 	}, "Follow a slow registry")
-	engine, err := reconcile.Open(t.Context(), reconcile.Config{Repo: w.address, Registry: registry.Options{
+	engine, err := reconcile.Open(reconcile.Config{Repo: w.address, Registry: registry.Options{
 		PlainHTTP: []string{w.registry, host}, Timeout: time.Second,
 	}})
 	if err != nil {
@@ -55,9 +55,6 @@ func TestSlowRegistry(t *testing.T) {
 	if behind.Reason != reconcile.Failed || behind.Message != want {
 		t.Errorf("the slow policy is %s: %s, want %s", behind.Reason, behind.Message, want)
 	}
-	if err := engine.Close(); err != nil {
-		t.Error(err)
-	}
 }
 
 // TestLargePoliciesFile: a file that the operator names is bounded too.
@@ -68,7 +65,7 @@ func TestLargePoliciesFile(t *testing.T) {
 	if err := os.WriteFile(file, make([]byte, mirror.MaxBlobBytes+1), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	e, err := reconcile.Open(t.Context(), reconcile.Config{Repo: w.address, PoliciesPath: file})
+	e, err := reconcile.Open(reconcile.Config{Repo: w.address, PoliciesPath: file})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -83,15 +83,10 @@ func (w *world) seed() {
 // engine is a fresh process with an empty disk.
 func (w *world) engine() *reconcile.Engine {
 	w.t.Helper()
-	e, err := reconcile.Open(w.t.Context(), reconcile.Config{Repo: w.address, Registry: registry.Options{PlainHTTP: []string{w.registry}}})
+	e, err := reconcile.Open(reconcile.Config{Repo: w.address, Registry: registry.Options{PlainHTTP: []string{w.registry}}})
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	w.t.Cleanup(func() {
-		if err := e.Close(); err != nil {
-			w.t.Error(err)
-		}
-	})
 	return e
 }
 

@@ -52,17 +52,16 @@ func (o *options) config(ctx context.Context) (reconcile.Config, error) {
 	}, nil
 }
 
-// use opens an engine, does one thing with it, and closes it.
+// use opens an engine and does one thing with it.
 func use[T any](ctx context.Context, o *options, do func(*reconcile.Engine, context.Context) (T, error)) (result T, err error) {
 	config, err := o.config(ctx)
 	if err != nil {
 		return result, err
 	}
-	engine, err := reconcile.Open(ctx, config)
+	engine, err := reconcile.Open(config)
 	if err != nil {
 		return result, err
 	}
-	defer func() { err = errors.Join(err, engine.Close()) }()
 	return do(engine, ctx)
 }
 

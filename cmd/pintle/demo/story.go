@@ -205,7 +205,7 @@ func (s *story) withEngine(do func(*reconcile.Engine) error) {
 	if s.err != nil {
 		return
 	}
-	engine, err := reconcile.Open(s.ctx, reconcile.Config{
+	engine, err := reconcile.Open(reconcile.Config{
 		Repo: s.repository.bare(),
 		Registry: registry.Options{
 			PlainHTTP: []string{s.registry.host},
@@ -216,5 +216,5 @@ func (s *story) withEngine(do func(*reconcile.Engine) error) {
 		s.err = err
 		return
 	}
-	s.err = errors.Join(do(engine), engine.Close())
+	s.err = do(engine)
 }
