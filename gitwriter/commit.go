@@ -26,6 +26,7 @@ type Update struct {
 	New, Wrote ledger.Value
 	Revision   int
 	Cause      string
+	Rollback   bool
 }
 
 // Planned is a commit to be made.
@@ -40,8 +41,11 @@ func (p Planned) Subject() string {
 	var tags []string
 	for _, u := range p.Updates {
 		word := u.Wrote.Tag()
-		if u.Slot.Value.Tag() == word {
-			word += " at " + shortDigest(u.Wrote.Digest())
+		switch digest := shortDigest(u.Wrote.Digest()); {
+		case word == "":
+			word = digest
+		case u.Slot.Value.Tag() == word:
+			word += " at " + digest
 		}
 		if !slices.Contains(tags, word) {
 			tags = append(tags, word)
@@ -51,7 +55,20 @@ func (p Planned) Subject() string {
 	if len(tags) > listed {
 		tags = append(tags[:listed:listed], "…")
 	}
-	return fmt.Sprintf("Update %s to %s", p.Image, strings.Join(tags, ", "))
+	return fmt.Sprintf("%s %s to %s", p.verb(), p.Image, strings.Join(tags, ", "))
+}
+
+func (p Planned) verb() string {
+	all := func(is func(Update) bool) bool {
+		return !slices.ContainsFunc(p.Updates, func(u Update) bool { return !is(u) })
+	}
+	switch {
+	case all(func(u Update) bool { return u.Rollback }):
+		return "Roll back"
+	case all(func(u Update) bool { return u.Cause == ledger.CausePin }):
+		return "Pin"
+	}
+	return "Update"
 }
 
 func shortDigest(digest string) string {
@@ -104,7 +121,7 @@ func oneLine(s string) string {
 func (p Planned) trailers() []ledger.Trailer {
 	var lines []ledger.Trailer
 	for _, u := range p.Updates {
-		t := ledger.Trailer{Policy: u.Slot.Policy, Revision: u.Revision, Image: p.Image, Old: u.Slot.Value, New: u.Wrote, Cause: u.Cause}
+		t := ledger.Trailer{Policy: u.Slot.Policy, Rollback: u.Rollback, Revision: u.Revision, Image: p.Image, Old: u.Slot.Value, New: u.Wrote, Cause: u.Cause}
 		if !slices.Contains(lines, t) {
 			lines = append(lines, t)
 		}

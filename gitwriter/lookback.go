@@ -4,123 +4,65 @@ package gitwriter
 
 import (
 	"context"
-
-	"github.com/go-git/go-git/v5/plumbing"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	"github.com/pintle-dev/pintle/gitwriter/ledger"
 	"github.com/pintle-dev/pintle/gitwriter/mirror"
 )
 
-// lookBack reads what the policies' slots held since their newest entries, and
-// fills in Stood and Doer.
-func (r *Repository) lookBack(ctx context.Context, history []*mirror.Commit, questions []Question, records map[string]Record) error {
-	type group struct {
-		base      string
-		questions []Question
-	}
-	groups := map[string]*group{}
-	for _, q := range questions {
-		base := newest(records[q.Policy].Entries)
-		if groups[base] == nil {
-			groups[base] = &group{base: base}
-		}
-		groups[base].questions = append(groups[base].questions, q)
-	}
-	trees := mirror.Trees{}
-	for _, g := range groups {
-		commits := since(history, plumbing.NewHash(g.base))
-		files := map[string]bool{}
-		for _, q := range g.questions {
-			for _, s := range q.Slots {
-				files[s.ID.File] = true
-			}
-		}
-		past, err := r.past(ctx, trees, commits, files)
-		if err != nil {
-			return err
-		}
-		for _, q := range g.questions {
-			for _, s := range q.Slots {
-				records[q.Policy].judge(s, past[s.ID.File], q.Selection)
-			}
-		}
-	}
-	return nil
-}
+// maxLookBack bounds how many commits are gone back through to find what a field
+// held.
+const maxLookBack = 200_000
 
-// newest is the commit of the entry with the highest revision, or empty.
-func newest(entries []ledger.Entry) string {
-	var best ledger.Entry
-	for _, e := range entries {
-		if e.Revision > best.Revision {
-			best = e
-		}
+// Records works out the standing of policies, reading what their slots held since
+// the newest entries, and no more of the past than is needed.
+func (r *Repository) Records(ctx context.Context, questions []Question) (map[string]Record, error) {
+	if len(questions) == 0 {
+		return nil, nil
 	}
-	return best.Commit
-}
-
-// since lists the commits that are not the base or its ancestors; all where the
-// base is zero.
-func since(history []*mirror.Commit, base plumbing.Hash) []*mirror.Commit {
-	if base.IsZero() {
-		return history
-	}
-	old := map[plumbing.Hash]bool{base: true}
-	var young []*mirror.Commit
-	// Children come before their parents, so an ancestor of the base is marked
-	// before it is reached.
-	for _, c := range history {
-		if !old[c.Hash] {
-			young = append(young, c)
-			continue
-		}
-		for _, p := range c.Parents {
-			old[p] = true
-		}
-	}
-	return young
-}
-
-// episode is what all slots of a file held, from some commit on.
-type episode struct {
-	by     *mirror.Commit
-	values map[string]map[ledger.SlotID]ledger.Value // by policy
-}
-
-// past reads the contents that files had in the commits, newest first.
-func (r *Repository) past(ctx context.Context, trees mirror.Trees, commits []*mirror.Commit, files map[string]bool) (map[string][]episode, error) {
-	paths := make([]string, 0, len(files))
-	for f := range files {
-		paths = append(paths, f)
-	}
-	versions, err := r.mirror.Past(ctx, trees, commits, paths)
+	back, err := r.lookBack(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var blobs []plumbing.Hash
-	for _, vs := range versions {
-		for _, v := range vs {
-			blobs = append(blobs, v.Blob)
+	records := make(map[string]*Record, len(questions))
+	groups := map[string][]Question{}
+	for _, q := range questions {
+		if q.Past.Gone, err = back.gone(ctx, q); err != nil {
+			return nil, err
+		}
+		records[q.Policy] = newRecord(q)
+		base := strings.Join(q.Past.Tips, " ")
+		groups[base] = append(groups[base], q)
+	}
+	for _, base := range slices.Sorted(maps.Keys(groups)) {
+		if err := back.judge(ctx, strings.Fields(base), groups[base], records); err != nil {
+			return nil, err
 		}
 	}
-	if err := r.mirror.Need(ctx, blobs); err != nil {
-		return nil, err
+	found := make(map[string]Record, len(records))
+	for policy, rec := range records {
+		found[policy] = *rec
 	}
-	past := map[string][]episode{}
-	for path, vs := range versions {
-		seen := map[plumbing.Hash]map[string]map[ledger.SlotID]ledger.Value{}
-		for _, v := range vs {
-			values, ok := seen[v.Blob]
-			if !ok {
-				values = valuesOf(r.slotsOf(path, v.Blob))
-				seen[v.Blob] = values
-			}
-			past[path] = append(past[path], episode{v.Oldest, values})
-		}
-	}
-	return past, nil
+	return found, nil
 }
 
+func newRecord(q Question) *Record {
+	head := valuesOf(q.Slots)[q.Policy]
+	rec := &Record{Past: q.Past, Standing: ledger.Read(q.Past, head), Stood: map[ledger.SlotID]bool{}, Doer: map[ledger.SlotID]Author{}}
+	for _, e := range q.Past.Entries {
+		for id, commit := range rec.RolledBack {
+			if e.Commit == commit {
+				rec.Doer[id] = Author{e.Commit, e.Author, e.When}
+			}
+		}
+	}
+	return rec
+}
+
+// valuesOf sorts what slots hold by policy.
 func valuesOf(slots []Slot) map[string]map[ledger.SlotID]ledger.Value {
 	values := map[string]map[ledger.SlotID]ledger.Value{}
 	for _, s := range slots {
@@ -132,22 +74,59 @@ func valuesOf(slots []Slot) map[string]map[ledger.SlotID]ledger.Value {
 	return values
 }
 
-// judge finds out whether the selection stood in the slot, and who left the slot
-// as it is.
-func (rec Record) judge(s Slot, past []episode, selection ledger.Value) {
-	same := true
-	for _, e := range past {
-		value, there := e.values[s.Policy][s.ID]
-		same = same && there && value == s.Value
-		if same {
-			rec.Doer[s.ID] = Author{e.by.Hash.String(), e.by.Author, e.by.When}
-			continue
-		}
-		if there && evidence(value, s.Value, selection) {
-			rec.Stood[s.ID] = true
-			return
+// interest is what a question wants to know of one slot.
+type interest struct {
+	slot Slot
+	rec  *Record
+	// selection is looked for in the past of the slot until it is found, where
+	// it is not vetoed already.
+	selection ledger.Value
+	open      bool
+}
+
+// judge finds out in which slots the selection stood since the base, the newest
+// entries of the questions' policies, and who left the slots as they are.
+func (b *lookback) judge(ctx context.Context, base []string, questions []Question, records map[string]*Record) error {
+	wanted := map[string][]*interest{}
+	for _, q := range questions {
+		rec := records[q.Policy]
+		for _, s := range q.Slots {
+			i := &interest{slot: s, rec: rec, selection: q.Selection, open: q.Selection != "" && !s.Value.SameImage(q.Selection) && !rec.Vetoed(q.Selection)}
+			if i.open || rec.Undone[s.ID] {
+				wanted[s.ID.File] = append(wanted[s.ID.File], i)
+			}
 		}
 	}
+	region := b.region(b.history[len(b.history)-1], base)
+	complete, err := b.walk(ctx, region, slices.Sorted(maps.Keys(wanted)), func(c *mirror.Commit, file string) bool {
+		on := false
+		for _, i := range wanted[file] {
+			// Without an entry to stop at, the past of a field ends where it was
+			// not bound.
+			on = b.meet(i, c) || i.open && len(base) > 0 || on
+		}
+		return on
+	})
+	for _, interests := range wanted {
+		for _, i := range interests {
+			if i.open && !complete {
+				i.rec.Unread = fmt.Sprintf("its fields' past is longer than the %d commits that are read", maxLookBack)
+			}
+			if len(region.commits) > 0 && (i.rec.Stood[i.slot.ID] || i.rec.Undone[i.slot.ID]) {
+				i.rec.Doer[i.slot.ID] = authorOf(b.doer(region, i.slot))
+			}
+		}
+	}
+	return err
+}
+
+// meet looks at a slot in one commit, and tells whether those before it matter.
+func (b *lookback) meet(i *interest, c *mirror.Commit) bool {
+	value, there := b.value(c, i.slot)
+	if i.open && there && evidence(value, i.slot.Value, i.selection) {
+		i.rec.Stood[i.slot.ID], i.open = true, false
+	}
+	return there && (i.open || value == i.slot.Value)
 }
 
 // evidence tells whether a past value shows that the selection stood in a slot
@@ -156,4 +135,79 @@ func (rec Record) judge(s Slot, past []episode, selection ledger.Value) {
 func evidence(past, now, selection ledger.Value) bool {
 	bare := past.Digest() == "" && past.Tag() == now.Tag()
 	return past.SameImage(selection) && !now.SameImage(selection) && !bare
+}
+
+// doer is the newest commit that left the slot as it is.
+func (b *lookback) doer(region region, s Slot) *mirror.Commit {
+	at := region.commits[0]
+	for {
+		before := slices.IndexFunc(at.Parents, func(p *mirror.Commit) bool {
+			value, there := b.value(p, s)
+			return region.has(p) && there && value == s.Value
+		})
+		if before < 0 {
+			return at
+		}
+		at = at.Parents[before]
+	}
+}
+
+// gone finds out what the slots that are not at the head any more held last.
+func (b *lookback) gone(ctx context.Context, q Question) ([]ledger.Sight, error) {
+	var sights []ledger.Sight
+	entries := map[string]bool{}
+	for _, e := range q.Past.Entries {
+		entries[e.Commit] = true
+	}
+	lost := q.Past.Lost(valuesOf(q.Slots)[q.Policy])
+	for _, id := range slices.SortedFunc(maps.Keys(lost), ledger.SlotID.Compare) {
+		slot := Slot{Policy: q.Policy, ID: id}
+		from, err := b.without(ctx, q.Past, lost[id], slot)
+		if err != nil {
+			return nil, err
+		}
+		_, err = b.walk(ctx, b.region(from, lost[id]), []string{id.File}, func(c *mirror.Commit, _ string) bool {
+			value, there := b.value(c, slot)
+			if there {
+				after := b.lineage.nearestOf(b.lineage.nearest[c.Index], func(n int) bool { return entries[b.lineage.claims[n].commit.Hash.String()] })
+				sights = append(sights, ledger.Sight{Slot: id, Value: value, Commit: c.Hash.String(), When: c.When, After: b.commitsOf(after)})
+			}
+			return !there
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return sights, nil
+}
+
+// without is the oldest entry since the last ones that moved a slot in which the
+// slot is not there any more, else the head: from there back, it is soon met.
+func (b *lookback) without(ctx context.Context, past ledger.Past, last []string, s Slot) (*mirror.Commit, error) {
+	var later []*mirror.Commit
+	for _, c := range b.claims(past) {
+		if !slices.Contains(last, c.Hash.String()) && b.region(c, last).has(c) {
+			later = append(later, c)
+		}
+	}
+	if err := b.read(ctx, later, []string{s.ID.File}); err != nil {
+		return nil, err
+	}
+	for _, c := range later {
+		if _, there := b.value(c, s); !there {
+			return c, nil
+		}
+	}
+	return b.history[len(b.history)-1], nil
+}
+
+// claims are the commits of a policy's entries, parents first.
+func (b *lookback) claims(past ledger.Past) []*mirror.Commit {
+	var commits []*mirror.Commit
+	for _, c := range b.lineage.claims {
+		if slices.ContainsFunc(past.Entries, func(e ledger.Entry) bool { return e.Commit == c.commit.Hash.String() }) {
+			commits = append(commits, c.commit)
+		}
+	}
+	return commits
 }

@@ -5,6 +5,8 @@ package gitwriter
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -19,20 +21,25 @@ type Question struct {
 	Policy string
 	// Slots are all slots of the policy at the head.
 	Slots []Slot
-	// Selection is what the policy picks now.
+	// Selection is what the policy is to be moved to.
 	Selection ledger.Value
+	// Past is what Ledgers said of the policy.
+	Past ledger.Past
 }
 
 // Record is what Git says of one policy.
 type Record struct {
+	ledger.Past
 	ledger.Standing
 
-	Entries []ledger.Entry
 	// Stood are the slots in which the selection stood after the newest entry,
 	// put there by somebody whose commits say nothing, and does not stand now.
 	Stood map[ledger.SlotID]bool
-	// Doer is the newest commit that left a slot of Undone or Stood as it is.
+	// Doer is the commit that left a slot of Undone, Stood or RolledBack as it is.
 	Doer map[ledger.SlotID]Author
+	// Unread says which limit kept the past of the slots from being read to its
+	// end, or is empty.
+	Unread string
 }
 
 // Author is who made a commit, and when.
@@ -41,32 +48,133 @@ type Author struct {
 	When         time.Time
 }
 
-// Records reads the ledger and the past of the slots for policies that are due,
-// and no more of the history than they need.
-func (r *Repository) Records(ctx context.Context, questions []Question) (map[string]Record, []manifest.Problem, error) {
-	if len(questions) == 0 {
+func authorOf(c *mirror.Commit) Author { return Author{c.Hash.String(), c.Author, c.When} }
+
+// maxGap bounds how far the revision of an entry may be ahead of those before
+// it. Entries may be missing where somebody rewrote the branch, but a planted
+// number must not use up the numbers that there are.
+const maxGap = 1000
+
+// Ledgers reads the proven entries of policies, and what looks like one of them
+// since the newest proven entry and is none.
+func (r *Repository) Ledgers(ctx context.Context, policies []string) (map[string]ledger.Past, []manifest.Problem, error) {
+	if len(policies) == 0 {
 		return nil, nil, nil
 	}
 	history, err := r.mirror.History(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	entries, problems, err := r.prove(ctx, history, questions)
-	if err != nil {
+	r.lineage = r.lineage.extend(history)
+	claims := make(map[string][]int, len(policies))
+	for _, p := range policies {
+		claims[p] = nil
+	}
+	var claimants []claim
+	for n, c := range r.lineage.claims {
+		asked := false
+		for _, t := range c.trailers {
+			numbers, ok := claims[t.Policy]
+			if asked = asked || ok; ok && !slices.Contains(numbers, n) {
+				claims[t.Policy] = append(numbers, n)
+			}
+		}
+		if asked {
+			claimants = append(claimants, c)
+		}
+	}
+	if err := r.readMoves(ctx, claimants); err != nil {
 		return nil, nil, err
 	}
-	records := make(map[string]Record, len(questions))
-	for _, q := range questions {
-		head := map[ledger.SlotID]ledger.Value{}
-		for _, s := range q.Slots {
-			head[s.ID] = s.Value
-		}
-		mine := entries[q.Policy]
-		records[q.Policy] = Record{Standing: ledger.Read(mine, head), Entries: mine,
-			Stood: map[ledger.SlotID]bool{}, Doer: map[ledger.SlotID]Author{}}
+	pasts := make(map[string]ledger.Past, len(policies))
+	var problems []manifest.Problem
+	for _, p := range policies {
+		past, wrong := r.prove(p, claims[p], history[len(history)-1])
+		pasts[p] = past
+		problems = append(problems, wrong...)
 	}
-	return records, problems, r.lookBack(ctx, history, questions, records)
+	return pasts, problems, nil
 }
+
+// prove keeps the claims of a policy that their commits' own diffs bear out, and
+// that carry on the count of revisions: a copy of an entry, as git cherry-pick
+// makes it, is an edit by hand.
+func (r *Repository) prove(policy string, claims []int, head *mirror.Commit) (ledger.Past, []manifest.Problem) {
+	var past ledger.Past
+	var problems []manifest.Problem
+	highest := map[int]int{} // revision at or before each accepted claim
+	accepted := func(n int) bool { return highest[n] > 0 }
+	for _, n := range claims {
+		c := r.lineage.claims[n]
+		after := r.lineage.nearestOf(c.up, accepted)
+		before := 0
+		for _, a := range after {
+			before = max(before, highest[a])
+		}
+		entry, wrong := match(c, policy, r.moves[c.commit.Hash])
+		if entry.Moves != nil && (entry.Revision <= before || entry.Revision > before+maxGap) {
+			wrong = fmt.Sprintf("commit %s claims revision %d of %s, which does not follow on %d: taken for an edit by hand", short(c.commit.Hash), entry.Revision, policy, before)
+			entry.Moves = nil
+		}
+		if wrong != "" {
+			problems = append(problems, manifest.Problem{Message: wrong})
+		}
+		if entry.Moves == nil {
+			continue
+		}
+		entry.After = r.commitsOf(after)
+		past.Entries = append(past.Entries, entry)
+		highest[n] = entry.Revision
+		// What looks like an entry and is older can't be mended any more.
+		problems = nil
+	}
+	past.Tips = r.commitsOf(r.lineage.nearestOf(r.lineage.nearest[head.Index], accepted))
+	return past, problems
+}
+
+func (r *Repository) commitsOf(claims []int) []string {
+	commits := make([]string, 0, len(claims))
+	for _, n := range claims {
+		commits = append(commits, r.lineage.claims[n].commit.Hash.String())
+	}
+	return commits
+}
+
+// match finds the moves that prove what a commit claims of a policy, all of one
+// revision and selection.
+func match(c claim, policy string, moves []move) (ledger.Entry, string) {
+	var entry ledger.Entry
+	var wrong string
+	for _, t := range c.trailers {
+		if t.Policy != policy {
+			continue
+		}
+		proof := proofs(t, moves)
+		if len(proof) == 0 || entry.Moves != nil && (entry.Revision != t.Revision || entry.Wrote() != t.New) {
+			wrong = fmt.Sprintf("commit %s says that it moved %s from %s to %s, but its diff does not: ignored", short(c.commit.Hash), t.Policy, t.Old, t.New)
+			continue
+		}
+		if entry.Moves == nil {
+			entry = ledger.Entry{Commit: c.commit.Hash.String(), Author: c.commit.Author, When: c.commit.When, Revision: t.Revision,
+				Cause: t.Cause, Rollback: t.Rollback, Moves: map[ledger.SlotID]ledger.Move{}}
+		}
+		maps.Copy(entry.Moves, proof)
+	}
+	return entry, wrong
+}
+
+// proofs are the moves that a trailer tells of.
+func proofs(t ledger.Trailer, moves []move) map[ledger.SlotID]ledger.Move {
+	found := map[ledger.SlotID]ledger.Move{}
+	for _, m := range moves {
+		if m.policy == t.Policy && m.old == t.Old && t.New.Covers(m.new) {
+			found[m.id] = ledger.Move{Old: m.old, New: m.new, Wrote: t.New}
+		}
+	}
+	return found
+}
+
+func short(h plumbing.Hash) string { return h.String()[:9] }
 
 // move is what a commit did to one slot, whoever made it.
 type move struct {
@@ -75,60 +183,17 @@ type move struct {
 	old, new ledger.Value
 }
 
-// prove finds the commits that claim to be entries of the policies, and keeps
-// those whose own diffs do what they claim.
-func (r *Repository) prove(ctx context.Context, history []*mirror.Commit, questions []Question) (map[string][]ledger.Entry, []manifest.Problem, error) {
-	asked := map[string]bool{}
-	for _, q := range questions {
-		asked[q.Policy] = true
-	}
-	claims := map[plumbing.Hash][]ledger.Trailer{}
-	var claimants []*mirror.Commit
-	for _, c := range history {
-		for _, t := range ledger.Parse(c.Message) {
-			if asked[t.Policy] {
-				claims[c.Hash] = append(claims[c.Hash], t)
-			}
-		}
-		if claims[c.Hash] != nil {
-			claimants = append(claimants, c)
-		}
-	}
-	if err := r.readMoves(ctx, claimants, history); err != nil {
-		return nil, nil, err
-	}
-	entries := map[string][]ledger.Entry{}
-	var problems []manifest.Problem
-	for _, c := range claimants {
-		proven, unproven := match(c, claims[c.Hash], r.moves[c.Hash])
-		for policy, e := range proven {
-			entries[policy] = append(entries[policy], e)
-		}
-		for _, t := range unproven {
-			problems = append(problems, manifest.Problem{Message: fmt.Sprintf(
-				"commit %s says that it moved %s from %s to %s, but its diff does not: ignored", short(c.Hash), t.Policy, t.Old, t.New)})
-		}
-	}
-	return entries, problems, nil
-}
-
-func short(h plumbing.Hash) string { return h.String()[:9] }
-
-// readMoves diffs the commits with their first parents.
-func (r *Repository) readMoves(ctx context.Context, commits, history []*mirror.Commit) error {
-	byHash := make(map[plumbing.Hash]*mirror.Commit, len(history))
-	for _, c := range history {
-		byHash[c.Hash] = c
-	}
-	var fresh []*mirror.Commit
+// readMoves diffs the commits of claims with their first parents.
+func (r *Repository) readMoves(ctx context.Context, claims []claim) error {
+	var fresh []claim
 	var pairs []mirror.Pair
-	for _, c := range commits {
-		if _, ok := r.moves[c.Hash]; ok {
+	for _, c := range claims {
+		if _, ok := r.moves[c.commit.Hash]; ok {
 			continue
 		}
-		pair := mirror.Pair{New: c.Tree}
-		if len(c.Parents) > 0 {
-			pair.Old = byHash[c.Parents[0]].Tree
+		pair := mirror.Pair{New: c.commit.Tree}
+		if len(c.commit.Parents) > 0 {
+			pair.Old = c.commit.Parents[0].Tree
 		}
 		fresh = append(fresh, c)
 		pairs = append(pairs, pair)
@@ -147,19 +212,34 @@ func (r *Repository) readMoves(ctx context.Context, commits, history []*mirror.C
 		return err
 	}
 	for i, c := range fresh {
-		r.moves[c.Hash] = r.movesOf(diffs[i])
+		r.moves[c.commit.Hash] = r.movesOf(diffs[i], r.boundBy(c.trailers))
 	}
 	return nil
 }
 
-func (r *Repository) movesOf(diffs []mirror.Difference) []move {
+// boundBy is what was bound when trailers were written: the policies that they
+// name, with the images that they name.
+func (r *Repository) boundBy(trailers []ledger.Trailer) Bindings {
+	b := Bindings{Images: map[string]string{}, Targets: slices.Clone(r.bound.Targets)}
+	for _, t := range trailers {
+		b.Images[t.Policy] = t.Image
+	}
+	for i, t := range b.Targets {
+		if image, ok := b.Images[t.Policy]; ok {
+			b.Targets[i].Image = image
+		}
+	}
+	return b
+}
+
+func (r *Repository) movesOf(diffs []mirror.Difference, b Bindings) []move {
 	found := []move{}
 	for _, d := range diffs {
 		olds := map[string]ledger.Value{}
-		for _, s := range r.slotsOf(d.Path, d.Old) {
+		for _, s := range Slots(r.fieldsOf(d.Path, d.Old, b.Targets), b.Images) {
 			olds[s.Policy+"\x00"+s.ID.Key] = s.Value
 		}
-		for _, s := range r.slotsOf(d.Path, d.New) {
+		for _, s := range Slots(r.fieldsOf(d.Path, d.New, b.Targets), b.Images) {
 			if old, ok := olds[s.Policy+"\x00"+s.ID.Key]; ok && old != s.Value {
 				found = append(found, move{s.Policy, s.ID, old, s.Value})
 			}
@@ -168,44 +248,19 @@ func (r *Repository) movesOf(diffs []mirror.Difference) []move {
 	return found
 }
 
-// slotsOf reads the slots of a file's past content. What can't be read has none.
-func (r *Repository) slotsOf(path string, blob plumbing.Hash) []Slot {
+// fieldsOf reads the fields of a file's past content. What can't be read has
+// none.
+func (r *Repository) fieldsOf(path string, blob plumbing.Hash, targets []manifest.Target) []manifest.Field {
 	if blob.IsZero() {
 		return nil
 	}
-	if f := r.files[path]; f != nil && f.blob == blob && f.scanned {
-		return Slots(f.fields, r.bound.Images)
+	if f := r.files[path]; f != nil && f.blob == blob && f.scanned && slices.Equal(targets, r.bound.Targets) {
+		return f.fields
 	}
 	content, err := r.mirror.Blob(blob)
-	if err != nil || !manifest.MayMatter(path, content, r.bound.Targets) {
+	if err != nil || !manifest.MayMatter(path, content, targets) {
 		return nil
 	}
-	fields, _ := manifest.Scan(path, content, r.bound.Targets)
-	return Slots(fields, r.bound.Images)
-}
-
-// match finds for each claim the moves that prove it.
-func match(c *mirror.Commit, claims []ledger.Trailer, moves []move) (map[string]ledger.Entry, []ledger.Trailer) {
-	proven := map[string]ledger.Entry{}
-	var unproven []ledger.Trailer
-	for _, t := range claims {
-		found := false
-		for _, m := range moves {
-			if m.policy != t.Policy || m.old != t.Old || !t.New.Covers(m.new) {
-				continue
-			}
-			found = true
-			e, ok := proven[t.Policy]
-			if !ok {
-				e = ledger.Entry{Commit: c.Hash.String(), Author: c.Author, When: c.When, Revision: t.Revision,
-					Cause: t.Cause, Rollback: t.Rollback, Moves: map[ledger.SlotID]ledger.Move{}}
-			}
-			e.Moves[m.id] = ledger.Move{Old: m.old, New: m.new, Wrote: t.New}
-			proven[t.Policy] = e
-		}
-		if !found {
-			unproven = append(unproven, t)
-		}
-	}
-	return proven, unproven
+	fields, _ := manifest.Scan(path, content, targets)
+	return fields
 }

@@ -25,7 +25,10 @@ type Repository struct {
 	root  plumbing.Hash
 	files map[string]*file
 	bound Bindings
-	moves map[plumbing.Hash][]move
+	// lineage, moves and back remember what was read of the history.
+	lineage *lineage
+	moves   map[plumbing.Hash][]move
+	back    *lookback
 }
 
 // file is a manifest at the head.
@@ -59,7 +62,8 @@ func Open(repo, branch string, auth mirror.Auth, isDocument func([]byte) bool) (
 	if err != nil {
 		return nil, err
 	}
-	return &Repository{mirror: m, isDocument: isDocument, files: map[string]*file{}, moves: map[plumbing.Hash][]move{}}, nil
+	return &Repository{mirror: m, isDocument: isDocument, files: map[string]*file{},
+		lineage: &lineage{}, moves: map[plumbing.Hash][]move{}}, nil
 }
 
 // Branch is the branch's short name, known after the first Update.
@@ -161,7 +165,7 @@ func (r *Repository) Documents() ([]Document, error) {
 func (r *Repository) Fields(ctx context.Context, b Bindings) ([]manifest.Field, []manifest.Problem, error) {
 	if !r.bound.equal(b) {
 		r.bound = b
-		r.moves = map[plumbing.Hash][]move{}
+		r.moves, r.back = map[plumbing.Hash][]move{}, nil
 		for _, f := range r.files {
 			f.scanned = false
 		}

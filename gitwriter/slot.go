@@ -3,6 +3,7 @@
 package gitwriter
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/pintle-dev/pintle/gitwriter/ledger"
@@ -30,6 +31,8 @@ type Slot struct {
 	Value ledger.Value
 	// Foreign is true where the slot holds another image than the policy's.
 	Foreign bool
+	// name is written in place of the one that is there, where it is set.
+	name string
 }
 
 // Slots puts fields together that form one reference. images maps policies to
@@ -91,8 +94,17 @@ func (s *Slot) Refusal() string {
 	return ""
 }
 
+// Restored is the slot as one that is to hold the image again that somebody
+// replaced by another.
+func (s *Slot) Restored(image string) Slot {
+	restored := *s
+	restored.Foreign = false
+	restored.name = image
+	return restored
+}
+
 // Want returns the changes that make the slot hold the tag and digest, as far as
-// it has room for them, and what it holds then.
+// it has room for them, and what it holds then. A digest may come without a tag.
 func (s *Slot) Want(tag, digest string, write Write) ([]manifest.Change, ledger.Value) {
 	var changes []manifest.Change
 	var hasTag, hasDigest bool
@@ -101,12 +113,12 @@ func (s *Slot) Want(tag, digest string, write Write) ([]manifest.Change, ledger.
 		switch f.Part {
 		case manifest.Whole:
 			name, _, _ := manifest.SplitReference(f.Value)
-			text = name
-			if write != WriteDigest {
+			text = cmp.Or(s.name, name)
+			if write != WriteDigest && tag != "" {
 				text += ":" + tag
 				hasTag = true
 			}
-			if write != WriteTag {
+			if write != WriteTag || tag == "" {
 				text += "@" + digest
 				hasDigest = true
 			}
@@ -115,7 +127,7 @@ func (s *Slot) Want(tag, digest string, write Write) ([]manifest.Change, ledger.
 		case manifest.Digest:
 			text, hasDigest = digest, true
 		case manifest.Name:
-			// The name is the policy's image already.
+			text = cmp.Or(s.name, f.Value)
 		}
 		if text != f.Value {
 			changes = append(changes, manifest.Change{Field: f, New: text})
@@ -128,6 +140,11 @@ func (s *Slot) Want(tag, digest string, write Write) ([]manifest.Change, ledger.
 		digest = ""
 	}
 	return changes, ledger.NewValue(tag, digest)
+}
+
+// HasTag tells whether the slot has a scalar of its own for the tag.
+func (s *Slot) HasTag() bool {
+	return slices.ContainsFunc(s.Fields, func(f manifest.Field) bool { return f.Part == manifest.Tag })
 }
 
 // TagOnly tells whether a target bound a tag with no place for a digest beside

@@ -5,6 +5,7 @@ package reconcile
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -28,12 +29,18 @@ type outcome struct {
 	declared
 	resolution
 
-	slots    []gitwriter.Slot
-	verdicts []decide.Verdict
-	after    []ledger.Value // what each slot holds with the selection
+	slots []gitwriter.Slot
+	order *order // who asks for a write, or nil
+	// aim is what the slots are to hold: the selection, or what a pin or a person
+	// names; empty where nothing can be aimed at.
+	aim      ledger.Value
+	after    []ledger.Value // what each slot holds then
 	changes  []gitwriter.Update
+	past     ledger.Past
 	record   gitwriter.Record
+	pin      string // what spec.pin says, in words
 	wavering string
+	verdicts []decide.Verdict
 	now      time.Time
 }
 
@@ -49,29 +56,32 @@ func (e *Engine) decide(ctx context.Context, t task, asked *asked) (*decision, e
 	if err := e.bind(ctx, t, d); err != nil {
 		return nil, err
 	}
-	wanted := make([]declared, 0, len(d.policies))
-	for _, o := range d.policies {
-		wanted = append(wanted, o.declared)
+	if t.order != nil {
+		if err := t.order.mayBe(d); err != nil {
+			return nil, err
+		}
 	}
-	resolutions, err := asked.resolve(ctx, wanted)
-	if err != nil {
+	if err := e.target(ctx, d, asked); err != nil {
 		return nil, err
-	}
-	for _, o := range d.policies {
-		o.resolution = resolutions[o.name]
-		o.aim()
 	}
 	if err := e.recall(ctx, d); err != nil {
 		return nil, err
 	}
 	for _, o := range d.policies {
+		if o.order.is(decide.Rollback) {
+			if err := o.rollBack(ctx, asked.pass); err != nil {
+				return nil, err
+			}
+		}
 		if o.rule.NeedsCreated() && o.selection != "" {
 			dateCurrent(ctx, asked.pass, o.declared, o.resolution, valuesOf(o.slots))
 		}
-		if o.rule.FollowsTag() && o.due() {
+		if o.rule.FollowsTag() && o.due() && o.spec.Pin == nil && o.order == nil {
 			o.wavering = e.wavering(ctx, o)
 		}
-		o.decide()
+		if err := e.judge(ctx, o); err != nil {
+			return nil, err
+		}
 	}
 	d.plan = plan(d.policies)
 	return d, nil
@@ -94,29 +104,87 @@ func (e *Engine) bind(ctx context.Context, t task, d *decision) error {
 	}
 	for _, p := range d.set.sorted() {
 		if t.wants(p.name) {
-			d.policies = append(d.policies, &outcome{declared: p, slots: slots[p.name], now: e.config.Now()})
+			d.policies = append(d.policies, &outcome{declared: p, slots: slots[p.name], order: t.order, now: e.config.Now()})
 		}
 	}
 	return nil
 }
 
-// aim works out what each slot would hold with the selection.
-func (o *outcome) aim() {
+// target finds out what every policy is to hold, and reads the ledgers of those
+// that may have to be moved.
+func (e *Engine) target(ctx context.Context, d *decision, asked *asked) error {
+	var wanted []declared
+	for _, o := range d.policies {
+		if !o.order.is(decide.Rollback) {
+			wanted = append(wanted, o.declared)
+		}
+	}
+	resolutions, err := asked.resolve(ctx, wanted)
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, o := range d.policies {
+		o.resolution = resolutions[o.name]
+		o.aimAt(o.selection)
+		if o.spec.Pin == nil && o.due() || o.order != nil || o.spec.Pin != nil && !o.pinHeld() {
+			names = append(names, o.name)
+		}
+	}
+	pasts, problems, err := e.repo.Ledgers(ctx, names)
+	if err != nil {
+		return err
+	}
+	for _, p := range problems {
+		d.problems = append(d.problems, Problem{p.File, p.Line, p.Message})
+	}
+	for _, o := range d.policies {
+		o.past = pasts[o.name]
+		if o.spec.Pin == nil {
+			continue
+		}
+		o.pin = pinWords(o.spec.Pin)
+		if err := o.aimAtPin(ctx, asked.pass); err != nil && ctx.Err() == nil {
+			d.problems = append(d.problems, Problem{o.file, o.pinLine, o.message})
+		}
+	}
+	return nil
+}
+
+// aimAt works out what each slot would hold with a value.
+func (o *outcome) aimAt(aim ledger.Value) {
+	o.aim = aim
 	o.after = make([]ledger.Value, len(o.slots))
 	o.changes = make([]gitwriter.Update, len(o.slots))
 	for i, s := range o.slots {
-		if o.selection == "" {
+		if aim == "" {
 			o.after[i] = s.Value
 			continue
 		}
+		if s.Foreign && o.order.is(decide.Resume) {
+			s = s.Restored(o.spec.Image)
+		}
 		if s.Foreign {
-			o.after[i] = o.selection // What it would hold, if it held the image.
+			o.after[i] = aim // What it would hold, if it held the image.
 			continue
 		}
-		changes, after := s.Want(o.selection.Tag(), o.selection.Digest(), writeOf(o.spec.Write))
+		changes, after := s.Want(aim.Tag(), aim.Digest(), writeOf(o.spec.Write))
 		o.after[i] = after
-		o.changes[i] = gitwriter.Update{Slot: s, Changes: changes, New: after, Wrote: o.selection, Cause: ledger.CauseSchedule}
+		o.changes[i] = gitwriter.Update{Slot: o.slots[i], Changes: changes, New: after, Wrote: aim,
+			Cause: o.cause(), Rollback: o.order.is(decide.Rollback)}
 	}
+}
+
+func (o *outcome) cause() string {
+	switch {
+	case o.order.is(decide.Rollback):
+		return ledger.CauseRollback
+	case o.order.is(decide.Resume):
+		return ledger.CauseResume
+	case o.spec.Pin != nil:
+		return ledger.CausePin
+	}
+	return ledger.CauseSchedule
 }
 
 func writeOf(w v1alpha1.Write) gitwriter.Write {
@@ -132,7 +200,7 @@ func writeOf(w v1alpha1.Write) gitwriter.Write {
 
 // due tells whether a slot may have to be moved, so that its past matters.
 func (o *outcome) due() bool {
-	if o.selection == "" {
+	if o.aim == "" {
 		return false
 	}
 	for i, s := range o.slots {
@@ -147,60 +215,73 @@ func (o *outcome) due() bool {
 func (e *Engine) recall(ctx context.Context, d *decision) error {
 	var questions []gitwriter.Question
 	for _, o := range d.policies {
-		if o.due() {
-			questions = append(questions, gitwriter.Question{Policy: o.name, Slots: o.slots, Selection: o.selection})
+		if o.due() || o.order != nil {
+			questions = append(questions, gitwriter.Question{Policy: o.name, Slots: o.slots, Selection: o.aim, Past: o.past})
 		}
 	}
-	records, problems, err := e.repo.Records(ctx, questions)
+	records, err := e.repo.Records(ctx, questions)
 	if err != nil {
 		return err
 	}
-	for _, p := range problems {
-		d.problems = append(d.problems, Problem{p.File, p.Line, p.Message})
-	}
 	for _, o := range d.policies {
 		o.record = records[o.name]
+		if len(o.record.Stood) > 0 && !o.record.Vetoed(o.aim) {
+			o.record.Vetoes = append(o.record.Vetoes, o.aim)
+		}
 	}
 	return nil
 }
 
-// decide puts the question to package decide.
-func (o *outcome) decide() {
-	vetoes := slices.Clone(o.record.Vetoes)
-	if len(o.record.Stood) > 0 && !o.record.Vetoed(o.selection) {
-		vetoes = append(vetoes, o.selection)
-	}
-	o.record.Vetoes = vetoes
-	if o.selection == "" {
+// judge puts the question to package decide.
+func (e *Engine) judge(ctx context.Context, o *outcome) error {
+	if o.aim == "" {
 		for range o.slots {
 			o.verdicts = append(o.verdicts, decide.Verdict{Reason: o.reason, Message: o.message})
 		}
-		return
+		return nil
+	}
+	pinUndone, err := e.pinUndone(ctx, o)
+	if err != nil {
+		return err
 	}
 	slots := make([]decide.Slot, 0, len(o.slots))
 	for i, s := range o.slots {
-		doer := o.record.Doer[s.ID]
+		_, rolledBack := o.record.RolledBack[s.ID]
 		slots = append(slots, decide.Slot{
-			Value: s.Value, Want: o.after[i], Foreign: s.Foreign, Left: o.record.Left[s.ID],
-			Undone: o.record.Undone[s.ID] || o.record.Stood[s.ID],
-			Doer:   decide.Doer(doer), Refusal: s.Refusal(),
+			Value: s.Value, Want: o.after[i], Known: o.past.Known(s.Value), Foreign: s.Foreign, Left: o.record.Left[s.ID].New,
+			Undone: o.record.Undone[s.ID] || o.record.Stood[s.ID], RolledBack: rolledBack,
+			Doer: decide.Doer(o.record.Doer[s.ID]), Refusal: o.refusal(s),
 		})
 	}
 	o.verdicts = decide.Decide(decide.Policy{
-		Name: o.name, Image: o.spec.Image, Suspended: o.spec.Suspend, Pinned: o.spec.Pin != nil,
-		Rule: o.rule, Selection: o.selection, Created: o.created, Vetoes: vetoes, Wavering: o.wavering, Now: o.now,
+		Name: o.name, Image: o.spec.Image, Order: o.order.asked(), Suspended: o.spec.Suspend, Pin: o.pin, PinUndone: pinUndone,
+		Rule: o.rule, Selection: o.aim, Created: o.created, Vetoes: o.record.Vetoes, Back: o.record.Back,
+		Wavering: o.wavering, Unread: o.record.Unread, Now: o.now,
 	}, slots)
 	for i := range o.slots {
 		if o.slots[i].TagOnly() && o.spec.Write != v1alpha1.WriteTag {
 			o.verdicts[i].Message += "; there is no key for the digest beside it, so the tag alone is followed"
 		}
 	}
+	return nil
+}
+
+// refusal is why a slot can't be moved to the aim, or empty.
+func (o *outcome) refusal(s gitwriter.Slot) string {
+	if why := s.Refusal(); why != "" {
+		return why
+	}
+	if o.aim.Tag() == "" && s.HasTag() {
+		return fmt.Sprintf("it needs a tag, and of %s only the digest is known", o.aim)
+	}
+	return ""
 }
 
 // plan groups what is to be written into one commit for each image.
 func plan(policies []*outcome) []gitwriter.Planned {
 	byImage := map[string]*gitwriter.Planned{}
 	for _, o := range policies {
+		revision := o.past.Newest() + 1
 		for i, v := range o.verdicts {
 			if !v.Write() {
 				continue
@@ -210,7 +291,7 @@ func plan(policies []*outcome) []gitwriter.Planned {
 				byImage[image] = &gitwriter.Planned{Image: o.spec.Image}
 			}
 			u := o.changes[i]
-			u.Revision = o.record.Newest + 1
+			u.Revision = revision
 			byImage[image].Updates = append(byImage[image].Updates, u)
 		}
 	}

@@ -64,6 +64,9 @@ func (d *decision) report() *Report {
 	r := &Report{Commits: []Commit{}, Policies: []Policy{}, Problems: d.allProblems(), Notices: d.set.notices}
 	for _, o := range d.policies {
 		r.Policies = append(r.Policies, o.policy())
+		if o.order != nil {
+			r.Problems = o.own(r.Problems)
+		}
 	}
 	return r
 }
@@ -72,7 +75,7 @@ func (d *decision) report() *Report {
 func (d *decision) allProblems() []Problem {
 	problems := slices.Clone(d.problems)
 	for _, o := range d.policies {
-		if o.selection == "" {
+		if o.aim == "" {
 			continue
 		}
 		for i, v := range o.verdicts {
@@ -109,12 +112,14 @@ func (o *outcome) policy() Policy {
 		}
 	}
 	switch {
-	case o.selection == "":
+	case o.aim == "":
 		p.Reason, p.Message = o.reason, o.message
-	case o.spec.Suspend && Suspended.Graver(p.Reason):
+	case o.spec.Suspend && Suspended.Graver(p.Reason) && o.order == nil:
 		p.Reason, p.Message = Suspended, o.name+" is suspended"
-	case o.spec.Pin != nil && Pinned.Graver(p.Reason):
-		p.Reason, p.Message = Pinned, o.name+" declares a pin, so its fields stay"
+	case o.pin != "" && p.Reason == UpToDate:
+		p.Reason, p.Message = Pinned, fmt.Sprintf("%s stays at %s while spec.pin names %s", o.name, o.aim.Tag(), o.pin)
+	case o.order.is(decide.Resume) && p.Reason == UpToDate:
+		p.Message = "holds the selection already: nothing was written, and so no veto lifted"
 	}
 	return p
 }
@@ -151,13 +156,18 @@ func (d *decision) explain(p declared) *Explanation {
 		for _, v := range o.record.Vetoes {
 			x.Vetoes = append(x.Vetoes, o.veto(v))
 		}
-	}
-	for _, problem := range d.allProblems() {
-		if problem.File == p.file || slices.ContainsFunc(x.Policy.Fields, func(f Field) bool { return f.File == problem.File }) {
-			x.Problems = append(x.Problems, problem)
-		}
+		x.Problems = o.own(d.allProblems())
 	}
 	return x
+}
+
+// own are the problems that concern the policy: of its file, of the files with
+// its fields, and of its commits.
+func (o *outcome) own(problems []Problem) []Problem {
+	return slices.DeleteFunc(problems, func(p Problem) bool {
+		there := func(s gitwriter.Slot) bool { return s.ID.File == p.File }
+		return p.File != "" && p.File != o.file && !slices.ContainsFunc(o.slots, there)
+	})
 }
 
 // veto adds who undid the value, where one commit is known to have.

@@ -23,6 +23,8 @@ type task struct {
 	write bool
 	// only names the policies that are looked at; nil means all.
 	only map[string]bool
+	// order is what a person asks for, of the one policy in only; or nil.
+	order *order
 }
 
 func (t task) wants(name string) bool { return t.only == nil || t.only[name] }
@@ -148,14 +150,15 @@ func (e *Engine) Explain(ctx context.Context, name string) (*Explanation, error)
 	}
 	p, ok := d.set.policies[name]
 	if !ok {
-		return nil, &UnknownPolicyError{Name: name, Known: sortedKeys(d.set.policies), Broken: d.set.broken[name]}
+		return nil, &UnknownPolicyError{Op: "explain", Name: name, Known: sortedKeys(d.set.policies), Broken: d.set.broken[name]}
 	}
 	return d.explain(p), nil
 }
 
 // UnknownPolicyError says that there is no valid policy of a name.
 type UnknownPolicyError struct {
-	Name string
+	// Op is what was asked for, as "cannot <op> <name>" reads it.
+	Op, Name string
 	// Known are the valid policies.
 	Known []string
 	// Broken is true where there is one, but it is not valid.
@@ -164,9 +167,9 @@ type UnknownPolicyError struct {
 
 func (e *UnknownPolicyError) Error() string {
 	if e.Broken {
-		return fmt.Sprintf("cannot explain %s: it is declared, but not valid; `pintle plan` says why", e.Name)
+		return fmt.Sprintf("cannot %s %s: it is declared, but not valid; `pintle plan` says why", e.Op, e.Name)
 	}
 	const listed = 10
 	known := e.Known[:min(len(e.Known), listed)]
-	return fmt.Sprintf("cannot explain %s: there is no such policy; the repository has %v", e.Name, known)
+	return fmt.Sprintf("cannot %s %s: there is no such policy; the repository has %v", e.Op, e.Name, known)
 }

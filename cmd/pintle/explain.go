@@ -13,17 +13,28 @@ import (
 	"github.com/pintle-dev/pintle/reconcile"
 )
 
+const onePolicy = "one argument, the NAMESPACE/NAME of a policy"
+
+// policyName is the argument of a command for one policy.
+func policyName(args []string) (string, error) {
+	name := args[0]
+	if namespace, short, found := strings.Cut(name, "/"); !found || namespace == "" || short == "" || strings.Contains(short, "/") {
+		return "", usageError{fmt.Errorf("%q is no NAMESPACE/NAME of a policy", name)}
+	}
+	return name, nil
+}
+
 func newExplain(p *program) *cobra.Command {
 	var o options
 	command := &cobra.Command{
 		Use:     "explain NAMESPACE/NAME --repo R",
 		Short:   "Show every candidate of a policy with its rank or why it was dropped, and the verdict of every field",
 		Example: `  pintle explain prod/podinfo --repo https://git.example.com/acme/fleet.git`,
-		Args:    arguments(cobra.ExactArgs(1), "one argument, the NAMESPACE/NAME of a policy"),
+		Args:    arguments(cobra.ExactArgs(1), onePolicy),
 		RunE: func(command *cobra.Command, args []string) error {
-			name := args[0]
-			if namespace, short, found := strings.Cut(name, "/"); !found || namespace == "" || short == "" || strings.Contains(short, "/") {
-				return usageError{fmt.Errorf("%q is no NAMESPACE/NAME of a policy", name)}
+			name, err := policyName(args)
+			if err != nil {
+				return err
 			}
 			stop := p.progress("Reading")
 			explanation, err := use(command.Context(), &o, func(engine *reconcile.Engine, ctx context.Context) (*reconcile.Explanation, error) {

@@ -70,7 +70,7 @@ with problems listed or a policy at NoMatch or Failed.`,
 	}
 	root.SuggestionsMinimumDistance = 2
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newPlan(p), newSync(p), newExplain(p), newLint(p), newDemo(p), newVersion(p))
+	root.AddCommand(newPlan(p), newSync(p), newExplain(p), newLint(p), newHistory(p), newRollback(p), newResume(p), newDemo(p), newVersion(p))
 	return root
 }
 

@@ -11,6 +11,11 @@ import (
 // SlotID names a slot across commits: its file and its place in it.
 type SlotID struct{ File, Key string }
 
+// Compare orders slots by file and place.
+func (id SlotID) Compare(o SlotID) int {
+	return cmp.Or(cmp.Compare(id.File, o.File), cmp.Compare(id.Key, o.Key))
+}
+
 // Move is what an entry did to one slot.
 type Move struct {
 	// Old and New are what the slot held before and after, read from the
@@ -29,18 +34,95 @@ type Entry struct {
 	Cause    string
 	Rollback bool
 	Moves    map[SlotID]Move
+	// After are the commits of the entries that this one directly follows: one,
+	// but where branches were merged.
+	After []string
+}
+
+// Wrote is what the entry wrote, the same in all of its slots.
+func (e Entry) Wrote() Value {
+	for _, m := range e.Moves {
+		return m.Wrote
+	}
+	return Unknown
+}
+
+// Sight is what a slot was last seen to hold before it went away.
+type Sight struct {
+	Slot  SlotID
+	Value Value
+	// Commit is the last one that had the slot, of the time When.
+	Commit string
+	When   time.Time
+	// After are the entries that the commit directly follows.
+	After []string
+}
+
+// Past is all that Git says of a policy up to the branch's head.
+type Past struct {
+	// Entries are proven, in any order.
+	Entries []Entry
+	// Tips are the entries that the head directly follows.
+	Tips []string
+	// Gone are the slots that entries moved and the head does not have.
+	Gone []Sight
+}
+
+// Known completes a digest with the tag that it was last written under.
+func (p Past) Known(v Value) Value {
+	if v.Tag() != "" || v.Digest() == "" {
+		return v
+	}
+	newest := Entry{Moves: map[SlotID]Move{{}: {Wrote: v}}}
+	for _, e := range p.Entries {
+		if e.Wrote().Digest() == v.Digest() && e.Wrote().Tag() != "" && e.Revision > newest.Revision {
+			newest = e
+		}
+	}
+	return newest.Wrote()
+}
+
+// Lost maps the slots that entries moved and the head does not have to the
+// commits of the newest entries that did.
+func (p Past) Lost(head map[SlotID]Value) map[SlotID][]string {
+	lost := map[SlotID][]string{}
+	r := newReader(p)
+	for _, e := range p.Entries {
+		for id := range e.Moves {
+			if _, there := head[id]; there || lost[id] != nil {
+				continue
+			}
+			for _, last := range r.last(p.Tips, id) {
+				lost[id] = append(lost[id], last.Commit)
+			}
+		}
+	}
+	return lost
+}
+
+// Newest is the highest revision, zero where there is none.
+func (p Past) Newest() int {
+	newest := 0
+	for _, e := range p.Entries {
+		newest = max(newest, e.Revision)
+	}
+	return newest
 }
 
 // Standing is what the ledger and the branch's head together say of a policy.
 type Standing struct {
-	// Newest is the revision last given, zero where there is none.
-	Newest int
-	// Vetoes are the values that were undone, each once, oldest first.
+	// Vetoes are the values that were undone, each once, sorted.
 	Vetoes []Value
-	// Left is what the newest entry that moved a slot left there.
-	Left map[SlotID]Value
+	// Left is what the newest entry that moved a slot did to it.
+	Left map[SlotID]Move
 	// Undone are the slots that no longer hold what Left says.
 	Undone map[SlotID]bool
+	// RolledBack maps the slots that hold what a rollback left there to its
+	// commit.
+	RolledBack map[SlotID]string
+	// Back is true where somebody moved a slot back, by hand or by a rollback,
+	// and no update has been written since.
+	Back bool
 }
 
 // Vetoed tells whether a value stands for an image that was undone.
@@ -48,72 +130,107 @@ func (s *Standing) Vetoed(v Value) bool {
 	return slices.ContainsFunc(s.Vetoes, v.SameImage)
 }
 
-// Read works out the standing of one policy from its proven entries, in any
-// order, and what its slots hold at the head.
+// Read works out the standing of one policy from its past and what its slots
+// hold at the head.
 //
-// Between two entries, and between the last one and the head, a slot that holds
-// another value than the entry left there was moved by somebody else: what the
-// entry wrote is vetoed, and so is all that was written after the value that the
-// slot went back to. A vetoed value that somebody put back is vetoed no more.
-func Read(entries []Entry, head map[SlotID]Value) Standing {
-	entries = slices.Clone(entries)
-	slices.SortStableFunc(entries, func(a, b Entry) int {
-		return cmp.Or(cmp.Compare(a.Revision, b.Revision), a.When.Compare(b.When), cmp.Compare(a.Commit, b.Commit))
-	})
-	s := Standing{Left: map[SlotID]Value{}, Undone: map[SlotID]bool{}}
-	past := map[SlotID][]Move{}
-	for _, e := range entries {
-		s.Newest = max(s.Newest, e.Revision)
+// Between an entry and those that follow it, and between the last ones and the
+// head, a slot that holds another value than the entry left there was moved by
+// somebody else: what the entry wrote is vetoed, and so is all that was written
+// after the value that the slot went back to. A vetoed value that somebody put
+// back is vetoed no more. Entries on two branches that were merged do not undo
+// each other: the slot has to hold what one of them left.
+func Read(past Past, head map[SlotID]Value) Standing {
+	r := newReader(past)
+	s := Standing{Left: map[SlotID]Move{}, Undone: map[SlotID]bool{}, RolledBack: map[SlotID]string{}}
+	for _, step := range r.inOrder(past) {
+		if step.sight != nil {
+			undone := s.observe(r, step.sight.After, map[SlotID]Value{step.sight.Slot: step.sight.Value})
+			s.Back = s.Back || undone
+			continue
+		}
+		e := step.entry
 		olds := map[SlotID]Value{}
 		for id, move := range e.Moves {
 			olds[id] = move.Old
 		}
-		s.observe(past, olds)
+		s.observe(r, e.After, olds)
 		if e.Cause == CauseResume {
 			s.Vetoes = nil
 		}
-		for id, move := range e.Moves {
-			if e.Rollback {
-				s.veto(after(append(past[id], Move{Old: move.Old, New: move.Old, Wrote: move.Old}), move.New))
-			}
-			past[id] = append(past[id], move)
-			s.Left[id] = move.New
+		if s.Back = e.Rollback; e.Rollback {
+			s.rollBack(r, e)
 		}
 	}
-	s.observe(past, head)
-	for id, current := range head {
-		if left, ok := s.Left[id]; ok && left != current {
-			s.Undone[id] = true
-		}
+	s.observe(r, past.Tips, head)
+	for id, value := range head {
+		s.place(r, past.Tips, id, value)
 	}
 	slices.Sort(s.Vetoes)
 	return s
 }
 
-// observe takes note of what slots are found to hold, given what Pintle did to
-// them. Where one slot lifts a veto and another casts it, it is cast.
-func (s *Standing) observe(past map[SlotID][]Move, found map[SlotID]Value) {
-	var undone []Move
-	for id, value := range found {
-		moves := past[id]
-		if len(moves) == 0 || moves[len(moves)-1].New == value {
-			continue
-		}
-		s.Vetoes = slices.DeleteFunc(s.Vetoes, value.SameImage)
-		undone = append(undone, after(moves, value)...)
+// place finds out how a slot at the head came to hold what it holds.
+func (s *Standing) place(r *reader, tips []string, id SlotID, value Value) {
+	last := r.last(tips, id)
+	if len(last) == 0 {
+		return
 	}
-	s.veto(undone)
+	left := last[0]
+	for _, e := range last {
+		if e.Moves[id].New == value {
+			left = e
+			break
+		}
+	}
+	s.Left[id] = left.Moves[id]
+	switch {
+	case left.Moves[id].New != value:
+		s.Undone[id], s.Back = true, true
+	case left.Rollback:
+		s.RolledBack[id] = left.Commit
+	}
 }
 
-// after returns the moves that were made since the slot last held the value, or
-// the last one alone where it never did.
-func after(past []Move, found Value) []Move {
-	for i, move := range slices.Backward(past) {
-		if move.Old == found || move.Old.SameImage(found) {
-			return past[i:]
+// observe takes note of what slots are found to hold, given the entries that
+// came before, and tells whether somebody undid one. Where one slot lifts a veto
+// and another casts it, it is cast.
+func (s *Standing) observe(r *reader, after []string, found map[SlotID]Value) bool {
+	var undone []Move
+	for id, value := range found {
+		last := r.last(after, id)
+		if len(last) == 0 {
+			continue
+		}
+		left := func(e *Entry) bool { return e.Moves[id].New == value }
+		stands := slices.ContainsFunc(last, left)
+		if stands && !slices.ContainsFunc(last, func(e *Entry) bool { return !left(e) }) {
+			continue
+		}
+		s.lift(value) // Somebody put it there, or a merge did.
+		if !stands {
+			undone = append(undone, r.since(last, id, value)...)
 		}
 	}
-	return past[len(past)-1:]
+	s.veto(undone)
+	return len(undone) > 0
+}
+
+// rollBack vetoes what a rollback replaces, and lifts the veto of what it wrote.
+func (s *Standing) rollBack(r *reader, e *Entry) {
+	for id, move := range e.Moves {
+		if !move.Old.SameImage(move.New) {
+			s.veto([]Move{{Wrote: move.Old}})
+		}
+		last := r.last(e.After, id)
+		if !slices.ContainsFunc(last, func(e *Entry) bool { return e.Moves[id].New == move.New }) {
+			s.veto(r.since(last, id, move.New))
+		}
+	}
+	s.lift(e.Wrote())
+}
+
+func (s *Standing) lift(v Value) {
+	s.Vetoes = slices.DeleteFunc(s.Vetoes, v.SameImage)
 }
 
 func (s *Standing) veto(moves []Move) {
@@ -122,4 +239,157 @@ func (s *Standing) veto(moves []Move) {
 			s.Vetoes = append(s.Vetoes, m.Wrote)
 		}
 	}
+}
+
+// reader finds its way among entries.
+type reader struct{ entries map[string]*Entry }
+
+func newReader(past Past) *reader {
+	r := &reader{make(map[string]*Entry, len(past.Entries))}
+	for i := range past.Entries {
+		r.entries[past.Entries[i].Commit] = &past.Entries[i]
+	}
+	return r
+}
+
+// step is an entry or a sight.
+type step struct {
+	entry  *Entry
+	sight  *Sight
+	when   time.Time
+	commit string
+	after  []string
+}
+
+// inOrder lists entries and sights so that each comes after those that it
+// follows, and those that do not follow each other by their time.
+func (r *reader) inOrder(past Past) []step {
+	var steps []step
+	byCommit := map[string][]step{}
+	for i := range past.Entries {
+		e := &past.Entries[i]
+		steps = append(steps, step{entry: e, when: e.When, commit: e.Commit, after: e.After})
+	}
+	for i := range past.Gone {
+		g := &past.Gone[i]
+		steps = append(steps, step{sight: g, when: g.When, commit: g.Commit, after: g.After})
+	}
+	slices.SortFunc(steps, func(a, b step) int {
+		return cmp.Or(a.when.Compare(b.when), cmp.Compare(a.commit, b.commit), cmp.Compare(a.slot(), b.slot()))
+	})
+	for _, s := range steps {
+		byCommit[s.commit] = append(byCommit[s.commit], s)
+	}
+	ordered := make([]step, 0, len(steps))
+	done := map[string]bool{}
+	for _, s := range steps {
+		// Depth first, with a stack: a ledger may be long.
+		stack := []step{s}
+		for len(stack) > 0 {
+			top := stack[len(stack)-1]
+			waits := false
+			for _, commit := range top.after {
+				if !done[commit] && commit != top.commit && r.entries[commit] != nil {
+					stack, waits = append(stack, byCommit[commit][0]), true
+				}
+			}
+			if waits {
+				continue
+			}
+			stack = stack[:len(stack)-1]
+			if name := top.commit; !done[name] {
+				done[name] = true
+				ordered = append(ordered, byCommit[name]...)
+			}
+		}
+	}
+	return ordered
+}
+
+// slot tells the sights of one commit apart; an entry comes before them.
+func (s step) slot() string {
+	if s.sight == nil {
+		return ""
+	}
+	return s.sight.Slot.File + "\x00" + s.sight.Slot.Key
+}
+
+// last finds the newest entries, among these and those before them, that moved
+// the slot; more than one only where branches were merged. The latest is first.
+func (r *reader) last(from []string, id SlotID) []*Entry {
+	var found []*Entry
+	seen := map[string]bool{}
+	todo := slices.Clone(from)
+	for len(todo) > 0 {
+		e := r.entries[todo[len(todo)-1]]
+		todo = todo[:len(todo)-1]
+		if e == nil || seen[e.Commit] {
+			continue
+		}
+		seen[e.Commit] = true
+		if _, moved := e.Moves[id]; moved {
+			found = append(found, e)
+			continue
+		}
+		todo = append(todo, e.After...)
+	}
+	if len(found) < 2 {
+		return found
+	}
+	found = slices.DeleteFunc(slices.Clone(found), func(e *Entry) bool {
+		return slices.ContainsFunc(found, func(o *Entry) bool { return o != e && r.follows(o, e) })
+	})
+	slices.SortFunc(found, func(a, b *Entry) int {
+		return cmp.Or(b.When.Compare(a.When), cmp.Compare(a.Commit, b.Commit))
+	})
+	return found
+}
+
+// follows tells whether a came after b on the same branch.
+func (r *reader) follows(a, b *Entry) bool {
+	seen := map[string]bool{}
+	todo := slices.Clone(a.After)
+	for len(todo) > 0 {
+		commit := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		if commit == b.Commit {
+			return true
+		}
+		if e := r.entries[commit]; e != nil && !seen[commit] {
+			seen[commit] = true
+			todo = append(todo, e.After...)
+		}
+	}
+	return false
+}
+
+// since returns the moves that were made since the slot last held the value, or
+// the last ones alone where it never did.
+func (r *reader) since(last []*Entry, id SlotID, value Value) []Move {
+	var moves, newest []Move
+	held := false
+	seen := map[string]bool{}
+	todo := slices.Clone(last)
+	for len(todo) > 0 {
+		e := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		if seen[e.Commit] {
+			continue
+		}
+		seen[e.Commit] = true
+		move := e.Moves[id]
+		moves = append(moves, move)
+		if slices.Contains(last, e) {
+			newest = append(newest, move)
+		}
+		if move.Old == value || move.Old.SameImage(value) {
+			held = true
+			continue
+		}
+		todo = append(todo, r.last(e.After, id)...)
+	}
+	if !held {
+		return newest
+	}
+	return moves
 }

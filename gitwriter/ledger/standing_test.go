@@ -28,6 +28,16 @@ func wrote(revision int, old, now Value, slots ...SlotID) Entry {
 	return e
 }
 
+// inARow is a past in which each entry follows the one before.
+func inARow(entries ...Entry) Past {
+	var past Past
+	for _, e := range entries {
+		e.After, past.Tips = past.Tips, []string{e.Commit}
+		past.Entries = append(past.Entries, e)
+	}
+	return past
+}
+
 func TestRead(t *testing.T) {
 	resume := wrote(2, v0, v1, slotA)
 	resume.Cause = CauseResume
@@ -38,27 +48,29 @@ func TestRead(t *testing.T) {
 		head    map[SlotID]Value
 		vetoes  []Value
 		undone  map[SlotID]bool
+		back    bool
 	}{
-		"nothing written":        {nil, map[SlotID]Value{slotA: v0}, nil, nil},
-		"standing":               {[]Entry{wrote(1, v0, v1, slotA)}, map[SlotID]Value{slotA: v1}, nil, nil},
-		"reverted":               {[]Entry{wrote(1, v0, v1, slotA)}, map[SlotID]Value{slotA: v0}, []Value{v1}, map[SlotID]bool{slotA: true}},
-		"two back":               {[]Entry{wrote(1, v0, v1, slotA), wrote(2, v1, v2, slotA)}, map[SlotID]Value{slotA: v0}, []Value{v1, v2}, map[SlotID]bool{slotA: true}},
-		"one of two back":        {[]Entry{wrote(1, v0, v1, slotA), wrote(2, v1, v2, slotA)}, map[SlotID]Value{slotA: v1}, []Value{v2}, map[SlotID]bool{slotA: true}},
-		"to something unknown":   {[]Entry{wrote(1, v0, v1, slotA), wrote(2, v1, v2, slotA)}, map[SlotID]Value{slotA: Unknown}, []Value{v2}, map[SlotID]bool{slotA: true}},
-		"one slot of two":        {[]Entry{wrote(1, v0, v1, slotA, slotB)}, map[SlotID]Value{slotA: v0, slotB: v1}, []Value{v1}, map[SlotID]bool{slotA: true}},
-		"a new slot":             {[]Entry{wrote(1, v0, v1, slotA)}, map[SlotID]Value{slotA: v1, slotB: v0}, nil, nil},
-		"a slot that is gone":    {[]Entry{wrote(1, v0, v1, slotA)}, map[SlotID]Value{}, nil, nil},
-		"the digest cut off":     {[]Entry{wrote(1, v0, v1, slotA)}, map[SlotID]Value{slotA: "1.1.0"}, []Value{v1}, map[SlotID]bool{slotA: true}},
-		"undone, then newer":     {[]Entry{wrote(1, v0, v1, slotA), wrote(2, v0, v2, slotA)}, map[SlotID]Value{slotA: v2}, []Value{v1}, nil},
-		"undone, put back later": {[]Entry{wrote(1, v0, v1, slotA), wrote(2, v0, v2, slotA)}, map[SlotID]Value{slotA: v1}, []Value{v2}, map[SlotID]bool{slotA: true}},
-		"undone, newer, undone":  {[]Entry{wrote(1, v0, v1, slotA), wrote(2, v0, v2, slotA)}, map[SlotID]Value{slotA: v0}, []Value{v1, v2}, map[SlotID]bool{slotA: true}},
-		"put back between":       {[]Entry{wrote(1, v0, v1, slotA), wrote(2, v0, v2, slotA), wrote(3, v1, v3, slotA)}, map[SlotID]Value{slotA: v3}, []Value{v2}, nil},
-		"resumed":                {[]Entry{wrote(1, v0, v1, slotA), resume}, map[SlotID]Value{slotA: v1}, nil, nil},
-		"rolled back":            {[]Entry{wrote(1, v0, v1, slotA), wrote(2, v1, v2, slotA), rollback}, map[SlotID]Value{slotA: v1}, []Value{v2}, nil},
+		"nothing written":        {nil, map[SlotID]Value{slotA: v0}, nil, nil, false},
+		"standing":               {[]Entry{wrote(1, v0, v1, slotA)}, map[SlotID]Value{slotA: v1}, nil, nil, false},
+		"reverted":               {[]Entry{wrote(1, v0, v1, slotA)}, map[SlotID]Value{slotA: v0}, []Value{v1}, map[SlotID]bool{slotA: true}, true},
+		"two back":               {[]Entry{wrote(1, v0, v1, slotA), wrote(2, v1, v2, slotA)}, map[SlotID]Value{slotA: v0}, []Value{v1, v2}, map[SlotID]bool{slotA: true}, true},
+		"one of two back":        {[]Entry{wrote(1, v0, v1, slotA), wrote(2, v1, v2, slotA)}, map[SlotID]Value{slotA: v1}, []Value{v2}, map[SlotID]bool{slotA: true}, true},
+		"to something unknown":   {[]Entry{wrote(1, v0, v1, slotA), wrote(2, v1, v2, slotA)}, map[SlotID]Value{slotA: Unknown}, []Value{v2}, map[SlotID]bool{slotA: true}, true},
+		"one slot of two":        {[]Entry{wrote(1, v0, v1, slotA, slotB)}, map[SlotID]Value{slotA: v0, slotB: v1}, []Value{v1}, map[SlotID]bool{slotA: true}, true},
+		"a new slot":             {[]Entry{wrote(1, v0, v1, slotA)}, map[SlotID]Value{slotA: v1, slotB: v0}, nil, nil, false},
+		"a slot that is gone":    {[]Entry{wrote(1, v0, v1, slotA)}, map[SlotID]Value{}, nil, nil, false},
+		"the digest cut off":     {[]Entry{wrote(1, v0, v1, slotA)}, map[SlotID]Value{slotA: "1.1.0"}, []Value{v1}, map[SlotID]bool{slotA: true}, true},
+		"undone, then newer":     {[]Entry{wrote(1, v0, v1, slotA), wrote(2, v0, v2, slotA)}, map[SlotID]Value{slotA: v2}, []Value{v1}, nil, false},
+		"undone, put back later": {[]Entry{wrote(1, v0, v1, slotA), wrote(2, v0, v2, slotA)}, map[SlotID]Value{slotA: v1}, []Value{v2}, map[SlotID]bool{slotA: true}, true},
+		"undone, newer, undone":  {[]Entry{wrote(1, v0, v1, slotA), wrote(2, v0, v2, slotA)}, map[SlotID]Value{slotA: v0}, []Value{v1, v2}, map[SlotID]bool{slotA: true}, true},
+		"put back between":       {[]Entry{wrote(1, v0, v1, slotA), wrote(2, v0, v2, slotA), wrote(3, v1, v3, slotA)}, map[SlotID]Value{slotA: v3}, []Value{v2}, nil, false},
+		"resumed":                {[]Entry{wrote(1, v0, v1, slotA), resume}, map[SlotID]Value{slotA: v1}, nil, nil, false},
+		"rolled back":            {[]Entry{wrote(1, v0, v1, slotA), wrote(2, v1, v2, slotA), rollback}, map[SlotID]Value{slotA: v1}, []Value{v2}, nil, true},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			s := Read(c.entries, c.head)
+			past := inARow(c.entries...)
+			s := Read(past, c.head)
 			if c.undone == nil {
 				c.undone = map[SlotID]bool{}
 			}
@@ -68,8 +80,11 @@ func TestRead(t *testing.T) {
 			if diff := cmp.Diff(c.undone, s.Undone); diff != "" {
 				t.Errorf("undone (-want +got):\n%s", diff)
 			}
-			if s.Newest != len(c.entries) {
-				t.Errorf("the newest revision is %d, want %d", s.Newest, len(c.entries))
+			if s.Back != c.back {
+				t.Errorf("moved back: %v, want %v", s.Back, c.back)
+			}
+			if past.Newest() != len(c.entries) {
+				t.Errorf("the newest revision is %d, want %d", past.Newest(), len(c.entries))
 			}
 		})
 	}
@@ -90,10 +105,11 @@ func TestReadInAnyOrder(t *testing.T) {
 			entries = append(entries, e)
 		}
 		head := map[SlotID]Value{slotA: pick(), slotB: pick()}
-		want := Read(entries, head)
+		past := inARow(entries...)
+		want := Read(past, head)
 		for range 5 {
-			r.Shuffle(len(entries), func(i, j int) { entries[i], entries[j] = entries[j], entries[i] })
-			if diff := cmp.Diff(want, Read(entries, head)); diff != "" {
+			r.Shuffle(len(past.Entries), func(i, j int) { past.Entries[i], past.Entries[j] = past.Entries[j], past.Entries[i] })
+			if diff := cmp.Diff(want, Read(past, head)); diff != "" {
 				t.Fatalf("seed %d (-want +got):\n%s", seed, diff)
 			}
 		}

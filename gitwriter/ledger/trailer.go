@@ -21,7 +21,11 @@ const (
 	CauseSchedule = "schedule"
 	CauseResume   = "resume"
 	CausePin      = "pin"
+	CauseRollback = "rollback"
 )
+
+// maxRevision bounds a revision, so that it fits wherever one is kept.
+const maxRevision = 1<<31 - 1
 
 // Trailer is one line of an entry: one policy and one old value.
 type Trailer struct {
@@ -48,7 +52,7 @@ func (t Trailer) String() string {
 var (
 	// trailerLine is what git-interpret-trailers takes for a trailer.
 	trailerLine = regexp.MustCompile(`^[A-Za-z0-9-]+[ \t]*:`)
-	causeWord   = regexp.MustCompile(`^(schedule|resume|pin|event/[A-Za-z0-9._-]+|build/[a-z0-9.-]+/[a-z0-9.-]+)$`)
+	causeWord   = regexp.MustCompile(`^(schedule|resume|pin|rollback|event/[A-Za-z0-9._-]+|build/[a-z0-9.-]+/[a-z0-9.-]+)$`)
 )
 
 // Parse returns Pintle's trailers of a commit message, as `git
@@ -101,6 +105,6 @@ func parseLine(line string) (Trailer, bool) {
 	t.New, okNew = ParseValue(words[5])
 	cause, okCause := strings.CutPrefix(words[6], "cause=")
 	t.Cause = cause
-	ok := err == nil && revision > 0 && revision < 1<<31 && okOld && okNew && okCause && causeWord.MatchString(cause)
-	return t, ok && strings.Count(t.Policy, "/") == 1
+	ok := err == nil && revision > 0 && revision <= maxRevision && okOld && okNew && okCause && causeWord.MatchString(cause)
+	return t, ok && t.New != Unknown && strings.Count(t.Policy, "/") == 1
 }

@@ -4,8 +4,8 @@ package mirror
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -26,25 +26,44 @@ const unshallow = 0x7fffffff
 // Commit is what is kept of a commit's text.
 type Commit struct {
 	Hash, Tree plumbing.Hash
-	Parents    []plumbing.Hash
-	Author     string
-	When       time.Time
+	// Parents are linked once History has returned the commit.
+	Parents []*Commit
+	Author  string
+	When    time.Time
 	// Message is kept only where it names Pintle, which most do not.
 	Message string
+	// Index is the commit's place in what History returns.
+	Index int
+
+	parents []plumbing.Hash
 }
 
-type commitLog map[plumbing.Hash]*Commit
+// commitLog is what is known of a branch's history.
+type commitLog struct {
+	commits map[plumbing.Hash]*Commit
+	// ordered are the commits reachable from the head, parents first.
+	ordered []*Commit
+	head    plumbing.Hash
+}
 
-// History returns the commits reachable from the head, children before parents,
-// reading their texts the first time and later only those of new commits.
+// History returns the commits reachable from the head, parents before children,
+// reading their texts the first time and later only those of new commits. What
+// it returned before stays the beginning of what it returns, unless the branch
+// was forced elsewhere.
 func (m *Mirror) History(ctx context.Context) ([]*Commit, error) {
 	if !m.extendLog() {
 		if err := m.fetchTexts(ctx); err != nil {
 			return nil, err
 		}
 	}
-	return m.sorted()
+	if err := m.order(); err != nil {
+		return nil, err
+	}
+	return m.log.ordered, nil
 }
+
+// Commit returns a commit that History returned, or nil.
+func (m *Mirror) Commit(id plumbing.Hash) *Commit { return m.log.commits[id] }
 
 // extendLog adds the fetched commits above those known; false means that
 // some are missing.
@@ -55,7 +74,7 @@ func (m *Mirror) extendLog() bool {
 	for len(todo) > 0 {
 		h := todo[len(todo)-1]
 		todo = todo[:len(todo)-1]
-		if m.log[h] != nil || seen[h] {
+		if m.log.commits[h] != nil || seen[h] {
 			continue
 		}
 		seen[h] = true
@@ -67,13 +86,13 @@ func (m *Mirror) extendLog() bool {
 		todo = append(todo, c.ParentHashes...)
 	}
 	for _, c := range added {
-		m.log[c.Hash] = c
+		m.log.commits[c.Hash] = c
 	}
 	return true
 }
 
 func newCommit(c *object.Commit) *Commit {
-	kept := &Commit{Hash: c.Hash, Tree: c.TreeHash, Parents: c.ParentHashes, Author: c.Author.Name, When: c.Committer.When}
+	kept := &Commit{Hash: c.Hash, Tree: c.TreeHash, parents: c.ParentHashes, Author: c.Author.Name, When: c.Committer.When, Index: -1}
 	if strings.Contains(c.Message, "Pintle-") {
 		kept.Message = c.Message
 	}
@@ -99,50 +118,87 @@ func (m *Mirror) fetchTexts(ctx context.Context) error {
 	if err := m.fetch(ctx, req, into); err != nil {
 		return err
 	}
-	if len(into.Commits) > maxCommits {
-		return &Error{Repository: m.name, Op: "read the history of", Kind: Limit, Err: fmt.Errorf("it has more than %d commits", maxCommits)}
+	if len(into.Commits) > m.maxCommits {
+		return &Error{Repository: m.name, Op: "read the history of", Kind: Limit, Err: fmt.Errorf("it has more than %d commits", m.maxCommits)}
 	}
 	for h := range into.Commits {
+		if m.log.commits[h] != nil {
+			continue
+		}
 		c, err := object.GetCommit(into, h)
 		if err != nil {
 			return fmt.Errorf("cannot read commit %s: %w", h, err)
 		}
-		m.log[h] = newCommit(c)
+		m.log.commits[h] = newCommit(c)
 	}
 	return nil
 }
 
-// sorted lists what is reachable from the head, children before parents.
-func (m *Mirror) sorted() ([]*Commit, error) {
-	children := map[plumbing.Hash]int{m.head: 0}
-	todo := []plumbing.Hash{m.head}
-	for len(todo) > 0 {
-		c := m.log[todo[len(todo)-1]]
-		todo = todo[:len(todo)-1]
+// order lists what is reachable from the head, parents before children. Where
+// the head only moved on, what is new is added at the end.
+func (m *Mirror) order() error {
+	if m.log.head == m.head {
+		return nil
+	}
+	added, onTop, err := m.log.above(m.head)
+	if err == nil && !onTop && len(m.log.ordered) > 0 {
+		for _, c := range m.log.ordered {
+			c.Index = -1
+		}
+		m.log.ordered = nil
+		added, _, err = m.log.above(m.head)
+	}
+	if err != nil {
+		return &Error{Repository: m.name, Op: "read the history of", Kind: Shallow, Err: err}
+	}
+	for _, c := range added {
+		c.Index = len(m.log.ordered)
+		m.log.ordered = append(m.log.ordered, c)
+	}
+	m.log.head = m.head
+	return nil
+}
+
+// above lists the commits that are reachable from the head and not ordered yet,
+// parents first, and tells whether one of them stands on the last head.
+func (l *commitLog) above(head plumbing.Hash) (added []*Commit, onTop bool, err error) {
+	type visit struct {
+		commit *Commit
+		next   int // the parent to go to next
+	}
+	seen := map[plumbing.Hash]bool{}
+	var stack []visit
+	enter := func(h plumbing.Hash) error {
+		c := l.commits[h]
 		if c == nil {
-			return nil, &Error{Repository: m.name, Op: "read the history of", Kind: Shallow,
-				Err: fmt.Errorf("a commit is missing, so what was rolled back can't be known")}
+			return errors.New("a commit is missing, so what was rolled back can't be known")
 		}
-		for _, p := range c.Parents {
-			if _, ok := children[p]; !ok {
-				todo = append(todo, p)
-			}
-			children[p]++
+		onTop = onTop || h == l.head
+		if c.Index < 0 && !seen[h] {
+			seen[h] = true
+			c.Parents = make([]*Commit, 0, len(c.parents))
+			stack = append(stack, visit{commit: c})
 		}
+		return nil
 	}
-	order := make([]*Commit, 0, len(children))
-	ready := []plumbing.Hash{m.head}
-	for len(ready) > 0 {
-		c := m.log[ready[len(ready)-1]]
-		ready = ready[:len(ready)-1]
-		order = append(order, c)
-		for _, p := range slices.Backward(c.Parents) {
-			if children[p]--; children[p] == 0 {
-				ready = append(ready, p)
-			}
-		}
+	if err := enter(head); err != nil {
+		return nil, false, err
 	}
-	return order, nil
+	for len(stack) > 0 {
+		top := &stack[len(stack)-1]
+		if c := top.commit; top.next < len(c.parents) {
+			h := c.parents[top.next]
+			top.next++
+			if err := enter(h); err != nil {
+				return nil, false, err
+			}
+			c.Parents = append(c.Parents, l.commits[h])
+			continue
+		}
+		added = append(added, top.commit)
+		stack = stack[:len(stack)-1]
+	}
+	return added, onTop, nil
 }
 
 // Need makes sure that the trees and blobs are here. Where the server gives no
@@ -160,7 +216,7 @@ func (m *Mirror) Need(ctx context.Context, ids []plumbing.Hash) error {
 		return nil
 	}
 	if m.canAsk() {
-		return m.fetchObjects(ctx, missing)
+		return m.fetchObjects(ctx, missing, m.store)
 	}
 	req := m.newRequest(m.head)
 	return m.fetch(ctx, req, m.store)
@@ -169,13 +225,13 @@ func (m *Mirror) Need(ctx context.Context, ids []plumbing.Hash) error {
 // maxWants keeps a request's size within what servers take.
 const maxWants = 2000
 
-func (m *Mirror) fetchObjects(ctx context.Context, ids []plumbing.Hash) error {
+func (m *Mirror) fetchObjects(ctx context.Context, ids []plumbing.Hash, into *memory.Storage) error {
 	for len(ids) > 0 {
 		n := min(len(ids), maxWants)
 		req := m.newRequest(ids[:n]...)
 		// What is named is sent all the same; what hangs below it is not.
 		m.filter(req, packp.FilterTreeDepth(0))
-		if err := m.fetch(ctx, req, m.store); err != nil {
+		if err := m.fetch(ctx, req, into); err != nil {
 			return err
 		}
 		ids = ids[n:]

@@ -45,13 +45,15 @@ type Mirror struct {
 	tip    plumbing.Hash // as last looked up
 	head   plumbing.Hash // as last fetched
 	log    commitLog
+	// maxCommits bounds the history that is read.
+	maxCommits int
 }
 
 // Open prepares to use the branch (empty: the default one) of a repository: an
 // HTTP(S) or file URL, a bare repository, or a checkout. It reads nothing yet.
 // Errors are of type *Error.
 func Open(repo, branch string, auth Auth) (*Mirror, error) {
-	m := &Mirror{name: repo, store: memory.NewStorage(), log: commitLog{}}
+	m := &Mirror{name: repo, store: memory.NewStorage(), log: commitLog{commits: map[plumbing.Hash]*Commit{}}, maxCommits: maxCommits}
 	if branch != "" {
 		m.branch = plumbing.NewBranchReferenceName(strings.TrimPrefix(branch, "refs/heads/"))
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -94,13 +95,12 @@ func TestWriteAndFollow(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(history) != 4 || history[0].Hash.String() != repo.Head(t, "main") {
-			t.Fatalf("history has %d commits, want 4 from the head on", len(history))
+		if len(history) != 4 || history[3].Hash.String() != repo.Head(t, "main") {
+			t.Fatalf("history has %d commits, want 4 up to the head", len(history))
 		}
 		pairs := make([]mirror.Pair, 0, 3)
-		for _, c := range history[:3] {
-			parent := history[indexOf(history, c.Parents[0])]
-			pairs = append(pairs, mirror.Pair{Old: parent.Tree, New: c.Tree})
+		for _, c := range slices.Backward(history[1:]) {
+			pairs = append(pairs, mirror.Pair{Old: c.Parents[0].Tree, New: c.Tree})
 		}
 		diffs, err := m.Diff(t.Context(), pairs, func(string) bool { return true })
 		if err != nil {
@@ -125,15 +125,6 @@ func TestWriteAndFollow(t *testing.T) {
 			t.Errorf("changed files (-want +got):\n%s", diff)
 		}
 	})
-}
-
-func indexOf(history []*mirror.Commit, h plumbing.Hash) int {
-	for i, c := range history {
-		if c.Hash == h {
-			return i
-		}
-	}
-	return -1
 }
 
 func TestLostRace(t *testing.T) {

@@ -4,70 +4,99 @@ package mirror
 
 import (
 	"context"
+	"fmt"
 	"path"
 	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/object"
+	"github.com/go-git/go-git/v5/storage/memory"
 )
 
-// Version is a content that a file had in a run of commits. Blob is zero where
-// there was no such file.
-type Version struct {
-	// Oldest is the last commit of the run in the order that was asked for.
-	Oldest *Commit
-	Blob   plumbing.Hash
-}
-
-// Trees are folders that were read, with their entries by name: asking for the
-// past several times with the same Trees reads each folder once.
-type Trees map[plumbing.Hash]map[string]object.TreeEntry
-
-// Past returns the contents that files had in these commits, each run of equal
-// ones once, fetching the missing trees level by level for all files at once.
-func (m *Mirror) Past(ctx context.Context, trees Trees, commits []*Commit, files []string) (map[string][]Version, error) {
-	roots := make([]Version, 0, len(commits))
-	for _, c := range commits {
-		roots = appendRun(roots, Version{c, c.Tree})
+// Past returns the blobs that files had in commits, by file and in the order of
+// the commits; zero where there was no such file. The trees on the way are
+// fetched level by level for all commits and files at once, and not kept.
+func (m *Mirror) Past(ctx context.Context, commits []*Commit, files []string) (map[string][]plumbing.Hash, error) {
+	roots := make([]plumbing.Hash, len(commits))
+	for i, c := range commits {
+		roots[i] = c.Tree
 	}
-	known := map[string][]Version{"": roots}
+	known := map[string][]plumbing.Hash{"": roots}
+	passing := memory.NewStorage()
 	for _, level := range levels(files) {
-		var ids []plumbing.Hash
+		folders := map[plumbing.Hash]bool{}
 		for _, p := range level {
-			for _, v := range known[parent(p)] {
-				if trees[v.Blob] == nil {
-					ids = append(ids, v.Blob)
-				}
+			for _, tree := range known[parent(p)] {
+				folders[tree] = true
 			}
 		}
-		if err := m.Need(ctx, ids); err != nil {
+		trees, err := m.passingTrees(ctx, folders, passing)
+		if err != nil {
 			return nil, err
 		}
 		for _, p := range level {
-			var runs []Version
-			for _, v := range known[parent(p)] {
-				entries, err := m.named(trees, v.Blob)
-				if err != nil {
-					return nil, err
-				}
-				runs = appendRun(runs, Version{v.Oldest, entries[path.Base(p)].Hash})
-			}
-			known[p] = runs
+			known[p] = lookUp(trees, known[parent(p)], path.Base(p))
 		}
 	}
-	found := make(map[string][]Version, len(files))
+	found := make(map[string][]plumbing.Hash, len(files))
 	for _, f := range files {
 		found[f] = known[f]
 	}
 	return found, nil
 }
 
-func appendRun(runs []Version, v Version) []Version {
-	if len(runs) > 0 && runs[len(runs)-1].Blob == v.Blob {
-		runs[len(runs)-1].Oldest = v.Oldest
-		return runs
+// passingTrees reads trees, those that are not here into passing. What is no
+// folder has no entries.
+func (m *Mirror) passingTrees(ctx context.Context, ids map[plumbing.Hash]bool, passing *memory.Storage) (map[plumbing.Hash][]object.TreeEntry, error) {
+	delete(ids, plumbing.ZeroHash)
+	var missing []plumbing.Hash
+	for id := range ids {
+		if m.store.Objects[id] == nil && passing.Objects[id] == nil {
+			missing = append(missing, id)
+		}
 	}
-	return append(runs, v)
+	var err error
+	if m.canAsk() {
+		err = m.fetchObjects(ctx, missing, passing)
+	} else {
+		err = m.Need(ctx, missing)
+	}
+	if err != nil {
+		return nil, err
+	}
+	trees := make(map[plumbing.Hash][]object.TreeEntry, len(ids))
+	for id := range ids {
+		store := m.store
+		if store.Objects[id] == nil {
+			store = passing
+		}
+		if o := store.Objects[id]; o == nil || o.Type() != plumbing.TreeObject {
+			continue
+		}
+		t, err := object.GetTree(store, id)
+		if err != nil {
+			return nil, fmt.Errorf("cannot read tree %s: %w", id, err)
+		}
+		trees[id] = t.Entries
+	}
+	return trees, nil
+}
+
+// lookUp finds a name in each of the folders, reading equal neighbours once.
+func lookUp(trees map[plumbing.Hash][]object.TreeEntry, folders []plumbing.Hash, name string) []plumbing.Hash {
+	found := make([]plumbing.Hash, len(folders))
+	for i, folder := range folders {
+		if i > 0 && folder == folders[i-1] {
+			found[i] = found[i-1]
+			continue
+		}
+		for _, e := range trees[folder] {
+			if e.Name == name && (!fileID(e).IsZero() || !folderID(e).IsZero()) {
+				found[i] = e.Hash
+			}
+		}
+	}
+	return found
 }
 
 // levels lists the files and all their folders by depth, each once.
@@ -92,27 +121,4 @@ func parent(p string) string {
 		return p[:i]
 	}
 	return ""
-}
-
-// named reads a tree once. What was no folder has no entries.
-func (m *Mirror) named(trees Trees, id plumbing.Hash) (map[string]object.TreeEntry, error) {
-	if entries, ok := trees[id]; ok {
-		return entries, nil
-	}
-	entries := map[string]object.TreeEntry{}
-	if o := m.store.Objects[id]; id.IsZero() || o != nil && o.Type() != plumbing.TreeObject {
-		trees[id] = entries
-		return entries, nil
-	}
-	t, err := m.Tree(id)
-	if err != nil {
-		return nil, err
-	}
-	for _, e := range t.Entries {
-		if !fileID(e).IsZero() || !folderID(e).IsZero() {
-			entries[e.Name] = e
-		}
-	}
-	trees[id] = entries
-	return entries, nil
 }

@@ -19,36 +19,65 @@ type Rule interface {
 	NeedsCreated() bool
 }
 
+// Order is who asks for the selection to be written.
+type Order int
+
+// The orders there are.
+const (
+	// Follow: nobody; the policy's rule or pin does.
+	Follow Order = iota
+	// Rollback: a person who goes back, whatever holds the policy.
+	Rollback
+	// Resume: a person who ends a hold.
+	Resume
+)
+
 // Policy is what holds for all slots of a policy.
 type Policy struct {
 	Name      string // <namespace>/<name>
 	Image     string
+	Order     Order
 	Suspended bool
-	Pinned    bool
+	// Pin is what spec.pin says, in words such as "revision 3"; empty where the
+	// rule is followed.
+	Pin string
+	// PinUndone: somebody undid what the pin names since it was declared.
+	PinUndone bool
 	Rule      Rule
-	// Selection is the tag and digest that the rule picks.
+	// Selection is the tag and digest that the rule picks, or the pin, or the
+	// person who rolls back.
 	Selection ledger.Value
 	// Created holds the creation times of tags and digests that are known, for
 	// rules that rank by them.
 	Created map[string]time.Time
 	// Vetoes are the values that were undone.
 	Vetoes []ledger.Value
+	// Back: somebody moved a slot back, and no update has been written since.
+	Back bool
 	// Wavering says why a followed tag is not trusted where it stands now, or is
 	// empty.
 	Wavering string
-	Now      time.Time
+	// Unread says why it can't be known whether the selection was undone, or is
+	// empty.
+	Unread string
+	Now    time.Time
 }
 
 // Slot is one place that holds a reference.
 type Slot struct {
 	// Value is what it holds, Want what it would hold with the selection.
 	Value, Want ledger.Value
+	// Known is Value with the tag that Pintle wrote its digest under, where it
+	// holds a digest alone.
+	Known ledger.Value
 	// Foreign: it holds another image, or no reference at all.
 	Foreign bool
 	// Left is what the newest entry left there, empty where none did.
 	Left ledger.Value
 	// Undone: somebody moved it away from Left, or from the selection.
 	Undone bool
+	// RolledBack: it holds what a rollback left there.
+	RolledBack bool
 	// Doer is who left it as it is, where Git tells.
 	Doer Doer
 	// Refusal is why it can't be edited, or empty.
@@ -83,58 +112,95 @@ func Decide(p Policy, slots []Slot) []Verdict {
 
 func (p Policy) decide(s Slot, hold *Verdict) Verdict {
 	switch {
-	case s.Foreign && s.Left == "":
+	case s.Foreign && (s.Left == "" || p.Order == Rollback):
 		return Verdict{Failed, fmt.Sprintf("it holds another image than %s, which %s follows", p.Image, p.Name)}
 	case s.Value == s.Want:
 		return Verdict{UpToDate, "holds the selection"}
 	case s.Refusal != "":
 		return Verdict{Failed, "it can't be edited: " + s.Refusal}
+	case p.Order == Rollback:
+		return p.due(s)
 	case p.Suspended:
 		return Verdict{Suspended, fmt.Sprintf("%s is suspended", p.Name)}
-	case p.Pinned:
-		return Verdict{Pinned, fmt.Sprintf("%s declares a pin, so its fields stay", p.Name)}
+	case p.Order == Resume:
+		return p.due(s)
+	case p.Pin != "" && !s.Foreign && !p.PinUndone:
+		return p.due(s)
 	case hold != nil:
 		return *hold
+	case p.Unread != "":
+		return Verdict{Failed, fmt.Sprintf("%s stays as it is, since whether %s was undone can't be known: %s. `pintle resume %s` writes it",
+			p.Name, show(p.Selection), p.Unread, p.Name)}
 	case p.Wavering != "":
 		return Verdict{DowngradeRefused, fmt.Sprintf("%s stays as it is: %s", p.Name, p.Wavering)}
 	}
 	if why := p.lower(s); why != "" {
 		return Verdict{DowngradeRefused, why}
 	}
-	return Verdict{Due, fmt.Sprintf("moves from %s to %s", show(s.Value), p.Selection.Tag())}
+	return p.due(s)
+}
+
+func (p Policy) due(s Slot) Verdict {
+	message := fmt.Sprintf("moves from %s to %s", show(s.Value), show(p.Selection))
+	switch {
+	case p.Order == Rollback:
+		message = fmt.Sprintf("moves back from %s to %s", show(s.Value), show(p.Selection))
+	case p.Pin != "":
+		message += ", as spec.pin says"
+	}
+	return Verdict{Due, message}
 }
 
 // hold is the verdict for all slots that do not hold the selection, if somebody
 // undid what Pintle wrote and that still counts.
 func (p Policy) hold(slots []Slot) *Verdict {
+	if p.Pin != "" {
+		return p.pinHold(slots)
+	}
 	for _, s := range slots {
-		if !s.Undone || s.Value == s.Want {
-			continue
-		}
-		if admitted := s.Value != ledger.Unknown && p.admits(s.Value); !admitted {
-			return &Verdict{ManuallySet, fmt.Sprintf("%s stays as it is: %s was set by hand%s, and its rule does not admit that; set it back to go on",
-				p.Name, show(s.Value), by(s.Doer, p.Now))}
+		if s.movedBack() && (s.Foreign || !p.admits(s.Known)) {
+			return &Verdict{ManuallySet, fmt.Sprintf("%s stays as it is: %s was set by hand%s, and its rule does not admit that. Set it back, or let `pintle resume %s` write %s",
+				p.Name, show(s.Value), by(s.Doer, p.Now), p.Name, show(p.Selection))}
 		}
 	}
 	if p.vetoed() {
 		return &Verdict{RolledBack, p.rolledBack(slots, p.Selection)}
 	}
-	if !slices.ContainsFunc(slots, func(s Slot) bool { return s.Undone && s.Value != s.Want }) {
+	if !p.Back && !slices.ContainsFunc(slots, Slot.movedBack) {
 		return nil
 	}
 	for _, v := range p.Vetoes {
-		if p.admits(v) && !p.above(p.Selection, v) {
+		if v.Tag() != "" && p.admits(v) && !p.above(p.Selection, v) {
 			return &Verdict{RolledBack, p.rolledBack(slots, v)}
 		}
 	}
 	return nil
 }
 
+// pinHold is the hold while a pin is declared: it was undone since, or a field
+// holds another image.
+func (p Policy) pinHold(slots []Slot) *Verdict {
+	for _, s := range slots {
+		if s.movedBack() && (p.PinUndone || s.Foreign) {
+			return &Verdict{Pinned, fmt.Sprintf("%s stays at %s: %s, which spec.pin names (%s), was undone%s. Remove or change the pin, or let `pintle resume %s` write it",
+				p.Name, show(s.Value), show(p.Selection), p.Pin, by(s.Doer, p.Now), p.Name)}
+		}
+	}
+	return nil
+}
+
+// movedBack tells whether somebody, and not the rule, put into the slot what it
+// holds.
+func (s Slot) movedBack() bool { return (s.Undone || s.RolledBack) && s.Value != s.Want }
+
 func (p Policy) vetoed() bool { return slices.ContainsFunc(p.Vetoes, p.Selection.SameImage) }
 
 // admits tells whether the rule takes the value's tag. A digest alone says
 // nothing against the rule.
 func (p Policy) admits(v ledger.Value) bool {
+	if v == ledger.Unknown {
+		return false
+	}
 	if v.Tag() == "" {
 		return true
 	}
@@ -162,39 +228,42 @@ func (p Policy) candidate(v ledger.Value) policy.Candidate {
 
 // lower says why writing the selection would go down by accident, or nothing.
 func (p Policy) lower(s Slot) string {
-	if s.Value.Tag() == "" || s.Value.Tag() == p.Selection.Tag() && !p.Rule.NeedsCreated() {
+	if s.Known.Tag() == "" || s.Known.Tag() == p.Selection.Tag() && !p.Rule.NeedsCreated() {
 		return ""
 	}
-	admitted := p.admits(s.Value)
+	admitted := p.admits(s.Known)
 	if !admitted && s.Left == s.Value {
 		return "" // The rule was narrowed, and Pintle wrote this itself.
 	}
-	order, ok := p.Rule.Compare(p.candidate(p.Selection), p.candidate(s.Value))
+	order, ok := p.Rule.Compare(p.candidate(p.Selection), p.candidate(s.Known))
 	switch {
 	case ok && order >= 0, !ok && !admitted:
 		return ""
 	case !ok:
 		return fmt.Sprintf("%s stays at %s: whether %s ranks above it can't be told, since the registry no longer says when it was made",
-			p.Name, show(s.Value), p.Selection.Tag())
+			p.Name, show(s.Known), p.Selection.Tag())
 	}
 	return fmt.Sprintf("%s stays at %s: the best tag that the registry lists now, %s, ranks below it",
-		p.Name, show(s.Value), p.Selection.Tag())
+		p.Name, show(s.Known), p.Selection.Tag())
 }
 
 func (p Policy) rolledBack(slots []Slot, undone ledger.Value) string {
-	stays, who := "as it is", ""
+	stays, what, who := "as it is", "undone", ""
 	for _, s := range slots {
-		if s.Undone && s.Value != s.Want {
-			stays, who = "at "+show(s.Value), by(s.Doer, p.Now)
+		if s.movedBack() {
+			stays, who = "at "+show(s.Known), by(s.Doer, p.Now)
+			if s.RolledBack {
+				what = "rolled back"
+			}
 			break
 		}
 	}
-	next := fmt.Sprintf("newer than %s will be written", show(undone))
+	next := "Newer than " + show(undone)
 	if p.Rule.FollowsTag() {
-		next = "another digest will be written"
+		next = "Another digest"
 	}
-	return fmt.Sprintf("%s stays %s: %s was undone%s; %s, and %s put back by hand lifts it",
-		p.Name, stays, show(undone), who, next, show(undone))
+	return fmt.Sprintf("%s stays %s: %s was %s%s. %s will be written; `pintle resume %s` lifts it",
+		p.Name, stays, show(undone), what, who, next, p.Name)
 }
 
 // show is a value for people: its tag, or else a short digest.

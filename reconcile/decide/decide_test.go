@@ -62,8 +62,8 @@ func TestChain(t *testing.T) {
 		"can't be edited":                    {slot: Slot{Value: old, Refusal: "it is an alias"}, want: Failed, says: "alias"},
 		"can't be edited, holds it":          {slot: Slot{Value: selection, Refusal: "it is an alias"}, want: UpToDate},
 		"suspended":                          {policy: Policy{Suspended: true}, slot: Slot{Value: old}, want: Suspended},
-		"pinned":                             {policy: Policy{Pinned: true}, slot: Slot{Value: old}, want: Pinned},
-		"selection undone":                   {policy: Policy{Vetoes: []ledger.Value{selection}}, slot: Slot{Value: old, Left: selection, Undone: true, Doer: doer}, want: RolledBack, says: "p/n stays at 1.1.0: 1.2.0 was undone by a1b2c3d4e (Ada, 2 h ago); newer than 1.2.0 will be written"},
+		"pinned":                             {policy: Policy{Pin: "revision 3"}, slot: Slot{Value: old}, want: Due, says: "as spec.pin says"},
+		"selection undone":                   {policy: Policy{Vetoes: []ledger.Value{selection}}, slot: Slot{Value: old, Left: selection, Undone: true, Doer: doer}, want: RolledBack, says: "p/n stays at 1.1.0: 1.2.0 was undone by a1b2c3d4e (Ada, 2 h ago). Newer than 1.2.0 will be written; `pintle resume p/n` lifts it"},
 		"selection undone, other tag":        {policy: Policy{Vetoes: []ledger.Value{value("v1.2.0", "b")}}, slot: Slot{Value: old}, want: RolledBack},
 		"newer than undone":                  {policy: Policy{Vetoes: []ledger.Value{old}}, slot: Slot{Value: "1.0.0", Left: old, Undone: true}, want: Due},
 		"not above all undone":               {policy: Policy{Vetoes: []ledger.Value{value("1.5.0", "c")}}, slot: Slot{Value: "1.0.0", Left: value("1.5.0", "c"), Undone: true}, want: RolledBack, says: "1.5.0 was undone"},
@@ -72,7 +72,7 @@ func TestChain(t *testing.T) {
 		"by hand, not admitted":              {slot: Slot{Value: "hotfix", Left: old, Undone: true}, want: ManuallySet, says: "set by hand"},
 		"same version pushed again, undone":  {policy: Policy{Vetoes: []ledger.Value{value("1.2.0", "a")}}, slot: Slot{Value: "1.0.0", Left: value("1.2.0", "a"), Undone: true}, want: RolledBack},
 		"followed tag moves":                 {policy: Policy{Rule: follow, Selection: value("stable", "b")}, slot: Slot{Value: value("stable", "a")}, want: Due},
-		"followed tag undone":                {policy: Policy{Rule: follow, Selection: value("stable", "b"), Vetoes: []ledger.Value{value("stable", "b")}}, slot: Slot{Value: value("stable", "a"), Left: value("stable", "b"), Undone: true}, want: RolledBack, says: "another digest"},
+		"followed tag undone":                {policy: Policy{Rule: follow, Selection: value("stable", "b"), Vetoes: []ledger.Value{value("stable", "b")}}, slot: Slot{Value: value("stable", "a"), Left: value("stable", "b"), Undone: true}, want: RolledBack, says: "Another digest"},
 		"followed tag moves on after undo":   {policy: Policy{Rule: follow, Selection: value("stable", "c"), Vetoes: []ledger.Value{value("stable", "b")}}, slot: Slot{Value: value("stable", "a"), Left: value("stable", "b"), Undone: true}, want: Due},
 		"newest, current vanished, no date":  {policy: Policy{Rule: newest, Created: map[string]time.Time{"1.2.0": day}}, slot: Slot{Value: old, Left: old}, want: DowngradeRefused, says: "when it was made"},
 		"newest, current vanished but dated": {policy: Policy{Rule: newest, Created: map[string]time.Time{"1.2.0": day, old.Digest(): day.Add(-time.Hour)}}, slot: Slot{Value: old, Left: old}, want: Due},
@@ -88,7 +88,7 @@ func TestChain(t *testing.T) {
 			if p.Selection == "" {
 				p.Selection = selection
 			}
-			c.slot.Want = p.Selection
+			c.slot.Want, c.slot.Known = p.Selection, c.slot.Value
 			got := Decide(p, []Slot{c.slot})[0]
 			if got.Reason != c.want || !strings.Contains(got.Message, c.says) {
 				t.Errorf("the verdict is %s (%s), want %s with %q", got.Reason, got.Message, c.want, c.says)

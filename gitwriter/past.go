@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gitwriter
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"github.com/go-git/go-git/v5/plumbing"
+
+	"github.com/pintle-dev/pintle/gitwriter/ledger"
+	"github.com/pintle-dev/pintle/gitwriter/manifest"
+	"github.com/pintle-dev/pintle/gitwriter/mirror"
+)
+
+// memory is what was read of the past of files. It is kept until the head moves,
+// and then as far as it is asked for again.
+type memory struct {
+	blobs  map[string]map[plumbing.Hash]plumbing.Hash // by file and commit
+	fields map[version][]manifest.Field
+}
+
+type version struct {
+	file string
+	blob plumbing.Hash
+}
+
+func newMemory() memory {
+	return memory{map[string]map[plumbing.Hash]plumbing.Hash{}, map[version][]manifest.Field{}}
+}
+
+// lookback goes through the past of files.
+type lookback struct {
+	*Repository
+
+	history []*mirror.Commit
+	// before is what was read at an earlier head, now what is at this one.
+	before, now memory
+	// heads are the fields at the head, by file and key: a field is the same
+	// whichever policy it was bound to.
+	heads map[string]map[string]manifest.Field
+	bound map[version][]Slot
+}
+
+// lookBack begins to go through the past, or goes on at the same head.
+func (r *Repository) lookBack(ctx context.Context) (*lookback, error) {
+	history, err := r.mirror.History(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r.lineage = r.lineage.extend(history)
+	before := newMemory()
+	if r.back != nil {
+		if r.back.history[len(r.back.history)-1] == history[len(history)-1] {
+			return r.back, nil
+		}
+		before = r.back.now
+	}
+	r.back = &lookback{r, history, before, newMemory(), map[string]map[string]manifest.Field{}, map[version][]Slot{}}
+	return r.back, nil
+}
+
+// region is the commits at or before one of them that are not at or before
+// others, children before parents.
+type region struct {
+	commits []*mirror.Commit
+	in      map[*mirror.Commit]bool
+}
+
+func (r region) has(c *mirror.Commit) bool { return r.in[c] }
+
+// region goes from a commit back to the base, which are ids of commits; to the
+// roots where there is none.
+func (b *lookback) region(from *mirror.Commit, base []string) region {
+	const young, old = 1, 2
+	marks := map[*mirror.Commit]int{from: young}
+	for _, id := range base {
+		if c := b.commit(id); c != nil {
+			marks[c] = old
+		}
+	}
+	found := region{in: map[*mirror.Commit]bool{}}
+	open := 1 // young ones that are not come to yet
+	if marks[from] == old {
+		open = 0
+	}
+	for i := from.Index; i >= 0 && open > 0; i-- {
+		c := b.history[i]
+		mark := marks[c]
+		if mark == 0 {
+			continue
+		}
+		delete(marks, c)
+		if mark == young {
+			open--
+			found.commits = append(found.commits, c)
+			found.in[c] = true
+		}
+		for _, p := range c.Parents {
+			switch {
+			case mark == young && marks[p] == 0:
+				marks[p] = young
+				open++
+			case mark == old && marks[p] == young:
+				open--
+				fallthrough
+			case mark == old:
+				marks[p] = old
+			}
+		}
+	}
+	return found
+}
+
+func (b *lookback) commit(id string) *mirror.Commit {
+	return b.mirror.Commit(plumbing.NewHash(id))
+}
+
+const (
+	firstBatch = 64
+	maxBatch   = 4096
+)
+
+// walk shows what files held in the commits of a region, children before
+// parents, and goes on from a commit to those before it where on says so. It
+// gives up, and returns false, after maxLookBack commits.
+func (b *lookback) walk(ctx context.Context, region region, files []string, on func(c *mirror.Commit, file string) bool) (bool, error) {
+	type place struct {
+		commit *mirror.Commit
+		file   string
+	}
+	next := map[place]bool{}
+	waiting := map[string]int{}
+	reach := func(c *mirror.Commit, file string) {
+		if p := (place{c, file}); region.has(c) && !next[p] {
+			next[p] = true
+			waiting[file]++
+		}
+	}
+	if len(region.commits) > 0 {
+		for _, f := range files {
+			reach(region.commits[0], f)
+		}
+	}
+	commits := region.commits
+	for size := firstBatch; len(commits) > 0; size = min(2*size, maxBatch) {
+		files = slices.DeleteFunc(slices.Clone(files), func(f string) bool { return waiting[f] == 0 })
+		if len(files) == 0 {
+			return true, nil
+		}
+		if len(region.commits)-len(commits) >= maxLookBack {
+			return false, nil
+		}
+		batch := commits[:min(size, len(commits))]
+		if err := b.read(ctx, batch, files); err != nil {
+			return false, err
+		}
+		for _, c := range batch {
+			for _, f := range files {
+				p := place{c, f}
+				if !next[p] {
+					continue
+				}
+				delete(next, p)
+				waiting[f]--
+				if !on(c, f) {
+					continue
+				}
+				for _, parent := range c.Parents {
+					reach(parent, f)
+				}
+			}
+		}
+		commits = commits[len(batch):]
+	}
+	return true, nil
+}
+
+// read finds the blobs of files in commits, and fetches them.
+func (b *lookback) read(ctx context.Context, commits []*mirror.Commit, files []string) error {
+	var missing []*mirror.Commit
+	for _, f := range files {
+		if b.now.blobs[f] == nil {
+			b.now.blobs[f] = map[plumbing.Hash]plumbing.Hash{}
+		}
+		maps.Copy(b.now.blobs[f], b.before.blobs[f])
+	}
+	for _, c := range commits {
+		if slices.ContainsFunc(files, func(f string) bool { _, known := b.now.blobs[f][c.Hash]; return !known }) {
+			missing = append(missing, c)
+		}
+	}
+	found, err := b.mirror.Past(ctx, missing, files)
+	if err != nil {
+		return err
+	}
+	var blobs []plumbing.Hash
+	for f, held := range found {
+		for i, blob := range held {
+			b.now.blobs[f][missing[i].Hash] = blob
+			blobs = append(blobs, blob)
+		}
+	}
+	return b.mirror.Need(ctx, blobs)
+}
+
+// value is what a slot held in a commit that was read; false where the commit
+// did not have it.
+func (b *lookback) value(c *mirror.Commit, s Slot) (ledger.Value, bool) {
+	for _, held := range b.slots(c, s.ID.File) {
+		if held.Policy == s.Policy && held.ID == s.ID {
+			return held.Value, true
+		}
+	}
+	return "", false
+}
+
+// slots are those of a file in a commit that was read.
+func (b *lookback) slots(c *mirror.Commit, file string) []Slot {
+	v := version{file, b.now.blobs[file][c.Hash]}
+	if slots, ok := b.bound[v]; ok {
+		return slots
+	}
+	fields, ok := b.before.fields[v]
+	if !ok {
+		fields = b.fieldsOf(v.file, v.blob, b.Repository.bound.Targets)
+	}
+	b.now.fields[v] = fields
+	b.bound[v] = Slots(b.asNow(file, fields), b.Repository.bound.Images)
+	return b.bound[v]
+}
+
+// asNow binds past fields as they are bound at the head, so that a policy that
+// was renamed finds what it was before.
+func (b *lookback) asNow(file string, fields []manifest.Field) []manifest.Field {
+	if b.heads[file] == nil {
+		b.heads[file] = map[string]manifest.Field{}
+		if f := b.files[file]; f != nil {
+			for _, field := range f.fields {
+				b.heads[file][field.Key] = field
+			}
+		}
+	}
+	bound := slices.Clone(fields)
+	for i, f := range bound {
+		if now, ok := b.heads[file][f.Key]; ok {
+			bound[i].Policy, bound[i].Slot = now.Policy, now.Slot
+		}
+	}
+	return bound
+}
+
+// HeldSince tells whether a file held something in the parents of a commit and
+// in all that came after it. Where there was no such file, it may have.
+func (r *Repository) HeldSince(ctx context.Context, commit, file string, holds func(content []byte) bool) (bool, error) {
+	b, err := r.lookBack(ctx)
+	if err != nil {
+		return false, err
+	}
+	c := b.commit(commit)
+	if c == nil {
+		return true, nil
+	}
+	after := map[*mirror.Commit]bool{c: true}
+	commits := slices.Clone(c.Parents)
+	for _, young := range b.history[c.Index:] {
+		if young == c || slices.ContainsFunc(young.Parents, func(p *mirror.Commit) bool { return after[p] }) {
+			after[young] = true
+			commits = append(commits, young)
+		}
+	}
+	if err := b.read(ctx, commits, []string{file}); err != nil {
+		return false, err
+	}
+	known := map[plumbing.Hash]bool{plumbing.ZeroHash: true}
+	for _, each := range commits {
+		blob := b.now.blobs[file][each.Hash]
+		if known[blob] {
+			continue
+		}
+		known[blob] = true
+		content, err := r.mirror.Blob(blob)
+		if err == nil && !holds(content) {
+			return false, nil
+		}
+	}
+	return true, nil
+}
