@@ -23,43 +23,43 @@ type Edit struct {
 }
 
 // Edits finds the edits of a policy by hand, the first binding of a field among
-// them, the newest first, and the places of its entries in the history. It reads
+// them, the newest first. It reads
 // all that the history has of the files with slots of the policy, and fails
 // where that is too much.
-func (r *Repository) Edits(ctx context.Context, policy string, slots []Slot, past ledger.Past) ([]Edit, map[string]int, error) {
+func (r *Repository) Edits(ctx context.Context, policy string, slots []Slot, past ledger.Past) ([]Edit, error) {
 	b, err := r.lookBack(ctx)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	places := map[string]int{}
-	for _, c := range b.claims(past) {
-		places[c.Hash.String()] = c.Index
+	entries := map[string]bool{}
+	for _, e := range past.Entries {
+		entries[e.Commit] = true
 	}
 	bound := slotsByFile(slots, past)
 	ids := slices.Sorted(maps.Keys(bound))
 	region := b.region(b.history[len(b.history)-1], nil)
 	seen := map[*mirror.Commit]bool{}
-	complete, err := b.walk(ctx, region, ids, func(c *mirror.Commit, file string) bool {
+	complete, err := b.walk(ctx, region, ids, func(c *mirror.Commit, _ string) bool {
 		seen[c] = true
-		// What is not bound is of no interest, unless it was before.
-		return b.holdsAny(c, policy, file) || len(b.entriesBefore(c, places)) > 0
+		// What came before the first field was bound is of no interest.
+		return len(b.held(c, policy, ids)) > 0 || len(b.entriesBefore(c, entries)) > 0
 	})
 	if err == nil && !complete {
 		err = fmt.Errorf("cannot read the history of %s: its fields' past is longer than the %d commits that are read", policy, maxLookBack)
 	}
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	var edits []Edit
 	for _, c := range region.commits {
-		if _, entry := places[c.Hash.String()]; entry || !seen[c] {
+		if entries[c.Hash.String()] || !seen[c] {
 			continue
 		}
 		if values := b.editedTo(c, policy, ids); len(values) > 0 {
 			edits = append(edits, Edit{authorOf(c), values, c.Index})
 		}
 	}
-	return edits, places, nil
+	return edits, nil
 }
 
 // slotsByFile names the files that hold slots of a policy, or did.
@@ -76,16 +76,9 @@ func slotsByFile(slots []Slot, past ledger.Past) map[string]bool {
 	return files
 }
 
-func (b *lookback) holdsAny(c *mirror.Commit, policy, file string) bool {
-	return slices.ContainsFunc(b.slots(c, file), func(s Slot) bool { return s.Policy == policy })
-}
-
 // entriesBefore are the entries that a commit directly follows, or is.
-func (b *lookback) entriesBefore(c *mirror.Commit, entries map[string]int) []int {
-	return b.lineage.nearestOf(b.lineage.nearest[c.Index], func(n int) bool {
-		_, ok := entries[b.lineage.claims[n].commit.Hash.String()]
-		return ok
-	})
+func (b *lookback) entriesBefore(c *mirror.Commit, entries map[string]bool) []int {
+	return b.lineage.nearestOf(b.lineage.nearest[c.Index], func(n int) bool { return entries[b.lineage.claims[n].commit.Hash.String()] })
 }
 
 // editedTo lists what slots hold in a commit and in none of its parents. A slot

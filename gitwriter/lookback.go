@@ -21,7 +21,7 @@ const maxLookBack = 200_000
 // the newest entries, and no more of the past than is needed.
 func (r *Repository) Records(ctx context.Context, questions []Question) (map[string]Record, error) {
 	if len(questions) == 0 {
-		return nil, nil
+		return map[string]Record{}, nil
 	}
 	back, err := r.lookBack(ctx)
 	if err != nil {
@@ -78,8 +78,7 @@ func valuesOf(slots []Slot) map[string]map[ledger.SlotID]ledger.Value {
 type interest struct {
 	slot Slot
 	rec  *Record
-	// selection is looked for in the past of the slot until it is found, where
-	// it is not vetoed already.
+	// selection is looked for in the past of the slot while it is open.
 	selection ledger.Value
 	open      bool
 }
@@ -87,16 +86,7 @@ type interest struct {
 // judge finds out in which slots the selection stood since the base, the newest
 // entries of the questions' policies, and who left the slots as they are.
 func (b *lookback) judge(ctx context.Context, base []string, questions []Question, records map[string]*Record) error {
-	wanted := map[string][]*interest{}
-	for _, q := range questions {
-		rec := records[q.Policy]
-		for _, s := range q.Slots {
-			i := &interest{slot: s, rec: rec, selection: q.Selection, open: q.Selection != "" && !s.Value.SameImage(q.Selection) && !rec.Vetoed(q.Selection)}
-			if i.open || rec.Undone[s.ID] {
-				wanted[s.ID.File] = append(wanted[s.ID.File], i)
-			}
-		}
-	}
+	wanted := interests(questions, records)
 	region := b.region(b.history[len(b.history)-1], base)
 	complete, err := b.walk(ctx, region, slices.Sorted(maps.Keys(wanted)), func(c *mirror.Commit, file string) bool {
 		on := false
@@ -107,17 +97,42 @@ func (b *lookback) judge(ctx context.Context, base []string, questions []Questio
 		}
 		return on
 	})
-	for _, interests := range wanted {
-		for _, i := range interests {
+	for _, file := range wanted {
+		for _, i := range file {
 			if i.open && !complete {
 				i.rec.Unread = fmt.Sprintf("its fields' past is longer than the %d commits that are read", maxLookBack)
 			}
-			if len(region.commits) > 0 && (i.rec.Stood[i.slot.ID] || i.rec.Undone[i.slot.ID]) {
-				i.rec.Doer[i.slot.ID] = authorOf(b.doer(region, i.slot))
-			}
+			b.blame(i, region)
 		}
 	}
 	return err
+}
+
+// interests sorts what the questions want to know by file.
+func interests(questions []Question, records map[string]*Record) map[string][]*interest {
+	wanted := map[string][]*interest{}
+	for _, q := range questions {
+		rec := records[q.Policy]
+		for _, s := range q.Slots {
+			open := q.Selection != "" && !s.Value.SameImage(q.Selection) && (q.Pinned || !rec.Vetoed(q.Selection))
+			if open || rec.Undone[s.ID] {
+				wanted[s.ID.File] = append(wanted[s.ID.File], &interest{s, rec, q.Selection, open})
+			}
+		}
+	}
+	return wanted
+}
+
+// blame finds out who left a slot as it is, where that was no entry.
+func (b *lookback) blame(i *interest, region region) {
+	id := i.slot.ID
+	from, moved := i.rec.From[id]
+	switch {
+	case moved:
+		i.rec.Doer[id] = authorOf(b.commit(from.Commit))
+	case len(region.commits) > 0 && (i.rec.Stood[id] || i.rec.Undone[id]):
+		i.rec.Doer[id] = authorOf(b.doer(region, region.commits[0], i.slot))
+	}
 }
 
 // meet looks at a slot in one commit, and tells whether those before it matter.
@@ -137,9 +152,8 @@ func evidence(past, now, selection ledger.Value) bool {
 	return past.SameImage(selection) && !now.SameImage(selection) && !bare
 }
 
-// doer is the newest commit that left the slot as it is.
-func (b *lookback) doer(region region, s Slot) *mirror.Commit {
-	at := region.commits[0]
+// doer is the commit that made the slot what it is in another one.
+func (b *lookback) doer(region region, at *mirror.Commit, s Slot) *mirror.Commit {
 	for {
 		before := slices.IndexFunc(at.Parents, func(p *mirror.Commit) bool {
 			value, there := b.value(p, s)
@@ -166,19 +180,29 @@ func (b *lookback) gone(ctx context.Context, q Question) ([]ledger.Sight, error)
 		if err != nil {
 			return nil, err
 		}
-		_, err = b.walk(ctx, b.region(from, lost[id]), []string{id.File}, func(c *mirror.Commit, _ string) bool {
+		var last *mirror.Commit
+		region := b.region(from, lost[id])
+		_, err = b.walk(ctx, region, []string{id.File}, func(c *mirror.Commit, _ string) bool {
 			value, there := b.value(c, slot)
-			if there {
-				after := b.lineage.nearestOf(b.lineage.nearest[c.Index], func(n int) bool { return entries[b.lineage.claims[n].commit.Hash.String()] })
-				sights = append(sights, ledger.Sight{Slot: id, Value: value, Commit: c.Hash.String(), When: c.When, After: b.commitsOf(after)})
+			if there && last == nil {
+				last, slot.Value = c, value
 			}
-			return !there
+			return last == nil || there && value == slot.Value
 		})
 		if err != nil {
 			return nil, err
 		}
+		if last != nil {
+			sights = append(sights, b.sight(b.doer(region, last, slot), slot, entries))
+		}
 	}
 	return sights, nil
+}
+
+// sight is what a slot held last, by the commit that made it so.
+func (b *lookback) sight(by *mirror.Commit, s Slot, entries map[string]bool) ledger.Sight {
+	after := b.commitsOf(b.entriesBefore(by, entries))
+	return ledger.Sight{Slot: s.ID, Value: s.Value, Commit: by.Hash.String(), Order: by.Index, After: after}
 }
 
 // without is the oldest entry since the last ones that moved a slot in which the

@@ -75,9 +75,11 @@ func (r region) has(c *mirror.Commit) bool { return r.in[c] }
 func (b *lookback) region(from *mirror.Commit, base []string) region {
 	const young, old = 1, 2
 	marks := map[*mirror.Commit]int{from: young}
+	newest := from.Index
 	for _, id := range base {
 		if c := b.commit(id); c != nil {
 			marks[c] = old
+			newest = max(newest, c.Index)
 		}
 	}
 	found := region{in: map[*mirror.Commit]bool{}}
@@ -85,7 +87,7 @@ func (b *lookback) region(from *mirror.Commit, base []string) region {
 	if marks[from] == old {
 		open = 0
 	}
-	for i := from.Index; i >= 0 && open > 0; i-- {
+	for i := newest; i >= 0 && open > 0; i-- {
 		c := b.history[i]
 		mark := marks[c]
 		if mark == 0 {
@@ -126,26 +128,15 @@ const (
 // parents, and goes on from a commit to those before it where on says so. It
 // gives up, and returns false, after maxLookBack commits.
 func (b *lookback) walk(ctx context.Context, region region, files []string, on func(c *mirror.Commit, file string) bool) (bool, error) {
-	type place struct {
-		commit *mirror.Commit
-		file   string
-	}
-	next := map[place]bool{}
-	waiting := map[string]int{}
-	reach := func(c *mirror.Commit, file string) {
-		if p := (place{c, file}); region.has(c) && !next[p] {
-			next[p] = true
-			waiting[file]++
-		}
-	}
-	if len(region.commits) > 0 {
-		for _, f := range files {
-			reach(region.commits[0], f)
+	w := walk{region, on, map[place]bool{}, map[string]int{}}
+	for _, f := range files {
+		if len(region.commits) > 0 {
+			w.reach(region.commits[0], f)
 		}
 	}
 	commits := region.commits
 	for size := firstBatch; len(commits) > 0; size = min(2*size, maxBatch) {
-		files = slices.DeleteFunc(slices.Clone(files), func(f string) bool { return waiting[f] == 0 })
+		files = slices.DeleteFunc(slices.Clone(files), func(f string) bool { return w.waiting[f] == 0 })
 		if len(files) == 0 {
 			return true, nil
 		}
@@ -158,23 +149,47 @@ func (b *lookback) walk(ctx context.Context, region region, files []string, on f
 		}
 		for _, c := range batch {
 			for _, f := range files {
-				p := place{c, f}
-				if !next[p] {
-					continue
-				}
-				delete(next, p)
-				waiting[f]--
-				if !on(c, f) {
-					continue
-				}
-				for _, parent := range c.Parents {
-					reach(parent, f)
-				}
+				w.visit(c, f)
 			}
 		}
 		commits = commits[len(batch):]
 	}
 	return true, nil
+}
+
+// walk is on its way from the children in a region to their parents.
+type walk struct {
+	region region
+	on     func(c *mirror.Commit, file string) bool
+	// next are the places to come to, waiting counts them by file.
+	next    map[place]bool
+	waiting map[string]int
+}
+
+type place struct {
+	commit *mirror.Commit
+	file   string
+}
+
+func (w *walk) reach(c *mirror.Commit, file string) {
+	if p := (place{c, file}); w.region.has(c) && !w.next[p] {
+		w.next[p] = true
+		w.waiting[file]++
+	}
+}
+
+func (w *walk) visit(c *mirror.Commit, file string) {
+	p := place{c, file}
+	if !w.next[p] {
+		return
+	}
+	delete(w.next, p)
+	w.waiting[file]--
+	if w.on(c, file) {
+		for _, parent := range c.Parents {
+			w.reach(parent, file)
+		}
+	}
 }
 
 // read finds the blobs of files in commits, and fetches them.

@@ -23,6 +23,9 @@ type Question struct {
 	Slots []Slot
 	// Selection is what the policy is to be moved to.
 	Selection ledger.Value
+	// Pinned: the selection is what a pin names. It matters then when it was
+	// undone, and not only whether.
+	Pinned bool
 	// Past is what Ledgers said of the policy.
 	Past ledger.Past
 }
@@ -155,7 +158,7 @@ func match(c claim, policy string, moves []move) (ledger.Entry, string) {
 			continue
 		}
 		if entry.Moves == nil {
-			entry = ledger.Entry{Commit: c.commit.Hash.String(), Author: c.commit.Author, When: c.commit.When, Revision: t.Revision,
+			entry = ledger.Entry{Commit: c.commit.Hash.String(), Author: c.commit.Author, When: c.commit.When, Order: c.commit.Index, Revision: t.Revision,
 				Cause: t.Cause, Rollback: t.Rollback, Moves: map[ledger.SlotID]ledger.Move{}}
 		}
 		maps.Copy(entry.Moves, proof)

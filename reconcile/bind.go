@@ -14,6 +14,7 @@ import (
 	"github.com/pintle-dev/pintle/gitwriter"
 	"github.com/pintle-dev/pintle/gitwriter/ledger"
 	"github.com/pintle-dev/pintle/reconcile/decide"
+	"github.com/pintle-dev/pintle/registry"
 )
 
 // decision is what a pass found out and wants done.
@@ -68,23 +69,28 @@ func (e *Engine) decide(ctx context.Context, t task, asked *asked) (*decision, e
 		return nil, err
 	}
 	for _, o := range d.policies {
-		if o.order.is(decide.Rollback) {
-			if err := o.rollBack(ctx, asked.pass); err != nil {
-				return nil, err
-			}
-		}
-		if o.rule.NeedsCreated() && o.selection != "" {
-			dateCurrent(ctx, asked.pass, o.declared, o.resolution, valuesOf(o.slots))
-		}
-		if o.rule.FollowsTag() && o.due() && o.spec.Pin == nil && o.order == nil {
-			o.wavering = e.wavering(ctx, o)
-		}
-		if err := e.judge(ctx, o); err != nil {
+		if err := e.settle(ctx, o, asked.pass); err != nil {
 			return nil, err
 		}
 	}
 	d.plan = plan(d.policies)
 	return d, nil
+}
+
+// settle completes what is known of a policy, and judges.
+func (e *Engine) settle(ctx context.Context, o *outcome, pass *registry.Pass) error {
+	if o.order.is(decide.Rollback) {
+		if err := o.rollBack(ctx, pass); err != nil {
+			return err
+		}
+	}
+	if o.rule.NeedsCreated() && o.selection != "" {
+		dateCurrent(ctx, pass, o.declared, o.resolution, valuesOf(o.slots))
+	}
+	if o.rule.FollowsTag() && o.due() && o.spec.Pin == nil && o.order == nil {
+		o.wavering = e.wavering(ctx, o)
+	}
+	return e.judge(ctx, o)
 }
 
 // bind finds the slots of every policy, and the markers that name none.
@@ -127,7 +133,7 @@ func (e *Engine) target(ctx context.Context, d *decision, asked *asked) error {
 	for _, o := range d.policies {
 		o.resolution = resolutions[o.name]
 		o.aimAt(o.selection)
-		if o.spec.Pin == nil && o.due() || o.order != nil || o.spec.Pin != nil && !o.pinHeld() {
+		if o.needsLedger() {
 			names = append(names, o.name)
 		}
 	}
@@ -144,11 +150,26 @@ func (e *Engine) target(ctx context.Context, d *decision, asked *asked) error {
 			continue
 		}
 		o.pin = pinWords(o.spec.Pin)
+		if o.reason == NoMatch || o.reason == Failed {
+			d.problems = append(d.problems, Problem{o.file, o.line, fmt.Sprintf("%s is pinned, and its rule selects nothing: %s", o.name, o.message)})
+		}
 		if err := o.aimAtPin(ctx, asked.pass); err != nil && ctx.Err() == nil {
 			d.problems = append(d.problems, Problem{o.file, o.pinLine, o.message})
 		}
 	}
 	return nil
+}
+
+// needsLedger tells whether a slot may have to be moved, as far as is known
+// without the ledger.
+func (o *outcome) needsLedger() bool {
+	if o.order != nil {
+		return true
+	}
+	if o.spec.Pin != nil {
+		return !o.pinHeld()
+	}
+	return o.due()
 }
 
 // aimAt works out what each slot would hold with a value.
@@ -216,7 +237,7 @@ func (e *Engine) recall(ctx context.Context, d *decision) error {
 	var questions []gitwriter.Question
 	for _, o := range d.policies {
 		if o.due() || o.order != nil {
-			questions = append(questions, gitwriter.Question{Policy: o.name, Slots: o.slots, Selection: o.aim, Past: o.past})
+			questions = append(questions, gitwriter.Question{Policy: o.name, Slots: o.slots, Selection: o.aim, Pinned: o.pin != "", Past: o.past})
 		}
 	}
 	records, err := e.repo.Records(ctx, questions)

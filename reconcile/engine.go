@@ -4,6 +4,7 @@ package reconcile
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"sync"
 	"time"
@@ -56,15 +57,19 @@ type Engine struct {
 
 // Open prepares an engine; it reads nothing yet.
 func Open(config Config) (*Engine, error) {
+	validator, err := document.NewValidator()
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the schema of policies: %w", err)
+	}
+	return open(config, validator)
+}
+
+func open(config Config, validator *document.Validator) (*Engine, error) {
 	if config.Author == (Signature{}) {
 		config.Author = defaultAuthor
 	}
 	if config.Now == nil {
 		config.Now = time.Now
-	}
-	validator, err := document.NewValidator()
-	if err != nil {
-		return nil, fmt.Errorf("cannot read the schema of policies: %w", err)
 	}
 	isDocument := document.MayMatter
 	if config.PoliciesPath != "" {
@@ -96,8 +101,17 @@ func (e *Engine) SyncDue(ctx context.Context, due map[string]bool) (*Report, err
 	return e.pass(ctx, task{write: true, only: due})
 }
 
+// Schedule is when a policy is to be looked at.
+type Schedule struct {
+	// Cron is spec.schedule.
+	Cron string
+	// Spec is other text after any change to the policy, such as a pin, which is
+	// not to wait for the next time.
+	Spec string
+}
+
 // Schedules returns the schedule of every policy, named <namespace>/<name>.
-func (e *Engine) Schedules(ctx context.Context) (map[string]string, error) {
+func (e *Engine) Schedules(ctx context.Context) (map[string]Schedule, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if err := e.repo.Update(ctx); err != nil {
@@ -107,9 +121,13 @@ func (e *Engine) Schedules(ctx context.Context) (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	schedules := make(map[string]string, len(set.policies))
+	schedules := make(map[string]Schedule, len(set.policies))
 	for name, p := range set.policies {
-		schedules[name] = p.spec.Schedule
+		text, err := json.Marshal(p.spec)
+		if err != nil {
+			return nil, fmt.Errorf("cannot read %s: %w", name, err)
+		}
+		schedules[name] = Schedule{Cron: p.spec.Schedule, Spec: string(text)}
 	}
 	return schedules, nil
 }

@@ -76,15 +76,15 @@ func (e *Engine) History(ctx context.Context, name string) ([]Revision, error) {
 		return nil, err
 	}
 	o.record = records[name]
-	edits, places, err := e.repo.Edits(ctx, name, o.slots, o.past)
+	edits, err := e.repo.Edits(ctx, name, o.slots, o.past)
 	if err != nil {
 		return nil, err
 	}
-	return o.revisions(edits, places), nil
+	return o.revisions(edits), nil
 }
 
 // revisions puts entries and edits together, the newest first.
-func (o *outcome) revisions(edits []gitwriter.Edit, places map[string]int) []Revision {
+func (o *outcome) revisions(edits []gitwriter.Edit) []Revision {
 	type line struct {
 		place int
 		value ledger.Value
@@ -92,7 +92,7 @@ func (o *outcome) revisions(edits []gitwriter.Edit, places map[string]int) []Rev
 	}
 	lines := make([]line, 0, len(o.past.Entries)+len(edits))
 	for _, e := range o.past.Entries {
-		lines = append(lines, line{places[e.Commit], e.Wrote(), Revision{
+		lines = append(lines, line{e.Order, e.Wrote(), Revision{
 			Revision: e.Revision, Commit: e.Commit, Author: e.Author, Time: when(e.When), Cause: e.Cause,
 		}})
 	}
@@ -118,11 +118,12 @@ func (o *outcome) revisions(edits []gitwriter.Edit, places map[string]int) []Rev
 // state is that of a value; what fields hold is taken out of held when its
 // newest line is met.
 func (o *outcome) state(v ledger.Value, held map[ledger.Value]bool) State {
-	for h := range held {
-		if h != v && !v.Covers(h) {
-			continue
-		}
-		delete(held, h)
+	stands := slices.DeleteFunc(sortedKeys(held), func(h ledger.Value) bool { return !v.Covers(h) })
+	if held[v] {
+		stands = []ledger.Value{v}
+	}
+	if len(stands) > 0 {
+		delete(held, stands[0])
 		if o.spec.Pin != nil && o.isPinned(v) {
 			return PinnedTo
 		}

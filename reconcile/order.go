@@ -96,7 +96,7 @@ func (o *order) mayBe(d *decision) error {
 	case len(p.slots) == 0:
 		return o.refuse("no field is bound to it: put a marker on an image, or declare a target")
 	case o.kind == decide.Resume && p.spec.Suspend:
-		return o.refuse("it is suspended: take spec.suspend out of %s:%d first", p.file, p.line)
+		return o.refuse("it is suspended: take spec.suspend out of %s:%d first", p.file, p.suspendLine)
 	case o.kind == decide.Rollback && p.spec.Pin != nil:
 		return o.refuse("spec.pin at %s:%d names %s: change the pin, or remove it first", p.file, p.pinLine, pinWords(p.spec.Pin))
 	}
@@ -141,19 +141,24 @@ func (o *outcome) rollbackTarget() (ledger.Value, error) {
 	for _, f := range found {
 		names = append(names, f.String())
 	}
-	return "", o.order.refuse("%q is ambiguous: it may be %s; give the whole digest", o.order.options.To, strings.Join(names, ", or "))
+	return "", o.order.refuse("%q is ambiguous: it may be %s; give a revision, or the whole digest", o.order.options.To, strings.Join(names, ", or "))
 }
 
 // previous is the newest revision below the current one that is not vetoed.
 func (o *outcome) previous() (ledger.Value, error) {
 	entries := slices.SortedFunc(slices.Values(o.past.Entries), func(a, b ledger.Entry) int {
-		return cmp.Or(cmp.Compare(b.Revision, a.Revision), b.When.Compare(a.When), cmp.Compare(a.Commit, b.Commit))
+		return cmp.Or(cmp.Compare(b.Revision, a.Revision), cmp.Compare(b.Order, a.Order))
+	})
+	// Rollbacks and pins repeat an earlier choice: to count them would turn the
+	// way back into one to and fro.
+	entries = slices.DeleteFunc(entries, func(e ledger.Entry) bool { return e.Rollback || e.Cause == ledger.CausePin })
+	at := slices.IndexFunc(entries, func(e ledger.Entry) bool {
+		return slices.ContainsFunc(o.slots, func(s gitwriter.Slot) bool { return s.Value.SameImage(e.Wrote()) })
 	})
 	var vetoed []string
-	for _, e := range entries {
-		elsewhere := slices.ContainsFunc(o.slots, func(s gitwriter.Slot) bool { return !s.Value.SameImage(e.Wrote()) })
+	for _, e := range entries[at+1:] {
 		switch {
-		case !elsewhere:
+		case at >= 0 && e.Wrote().SameImage(entries[at].Wrote()):
 		case o.record.Vetoed(e.Wrote()):
 			vetoed = append(vetoed, fmt.Sprintf("revision %d (%s)", e.Revision, e.Wrote().Tag()))
 		default:
@@ -214,9 +219,13 @@ func (o *outcome) named(to string) []named {
 	}
 	revision, _ := strconv.Atoi(to)
 	means := func(n named) bool {
-		algorithm, hex, _ := strings.Cut(n.value.Digest(), ":")
+		tag, digest, both := strings.Cut(to, "@") // As tables show it.
+		if both && n.value.Tag() == tag {
+			return digestStart.MatchString(digest) && strings.HasPrefix(n.value.Digest(), digest)
+		}
+		_, hex, _ := strings.Cut(n.value.Digest(), ":")
 		return n.revision > 0 && n.revision == revision || n.value.Tag() == to ||
-			digestStart.MatchString(to) && (strings.HasPrefix(hex, to) || strings.HasPrefix(algorithm+":"+hex, to))
+			digestStart.MatchString(to) && (strings.HasPrefix(hex, to) || strings.HasPrefix(n.value.Digest(), to))
 	}
 	for _, n := range o.history() {
 		if n.value != ledger.Unknown && means(n) {

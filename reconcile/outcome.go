@@ -117,7 +117,7 @@ func (o *outcome) policy() Policy {
 	case o.spec.Suspend && Suspended.Graver(p.Reason) && o.order == nil:
 		p.Reason, p.Message = Suspended, o.name+" is suspended"
 	case o.pin != "" && p.Reason == UpToDate:
-		p.Reason, p.Message = Pinned, fmt.Sprintf("%s stays at %s while spec.pin names %s", o.name, o.aim.Tag(), o.pin)
+		p.Reason, p.Message = Pinned, fmt.Sprintf("%s stays at %s while spec.pin names %s", o.name, decide.Show(o.aim), o.pin)
 	case o.order.is(decide.Resume) && p.Reason == UpToDate:
 		p.Message = "holds the selection already: nothing was written, and so no veto lifted"
 	}
@@ -175,7 +175,7 @@ func (o *outcome) veto(v ledger.Value) Veto {
 	veto := Veto{TagDigest: TagDigest{v.Tag(), v.Digest()}}
 	for _, s := range o.slots {
 		doer, known := o.record.Doer[s.ID]
-		if known && (o.record.Undone[s.ID] || o.record.Stood[s.ID]) {
+		if known {
 			veto.By, veto.Author, veto.When = doer.Commit, doer.Name, doer.When.UTC().Format(time.RFC3339)
 		}
 	}

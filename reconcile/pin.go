@@ -65,6 +65,11 @@ func (o *outcome) pinned(ctx context.Context, pass *registry.Pass) (ledger.Value
 		if o.pinHeld() {
 			return o.slots[0].Value, nil
 		}
+		for _, s := range o.slots {
+			if s.Value.Digest() == pin.Digest && s.Value.Tag() != "" {
+				return s.Value, nil
+			}
+		}
 		return o.past.Known(ledger.NewValue("", pin.Digest)), nil
 	default:
 		var held []ledger.Value
@@ -98,15 +103,20 @@ func (e *Engine) pinUndone(ctx context.Context, o *outcome) (bool, error) {
 	if o.spec.Pin == nil || !o.record.Vetoed(o.aim) {
 		return false, nil
 	}
+	var undoing []string
+	for _, moved := range o.record.Moved {
+		undoing = append(undoing, moved.Commit)
+	}
 	for i, s := range o.slots {
-		if s.Value == o.after[i] || !o.record.Undone[s.ID] && !o.record.Stood[s.ID] {
-			continue
+		if s.Value != o.after[i] && (o.record.Undone[s.ID] || o.record.Stood[s.ID]) {
+			undoing = append(undoing, o.record.Doer[s.ID].Commit)
 		}
-		doer, known := o.record.Doer[s.ID]
-		if !known || e.config.PoliciesPath != "" {
+	}
+	for _, commit := range undoing {
+		if e.config.PoliciesPath != "" {
 			return true, nil // Which of the two came first can't be told.
 		}
-		older, err := e.repo.HeldSince(ctx, doer.Commit, o.file, func(content []byte) bool { return e.mayPin(o.declared, content) })
+		older, err := e.repo.HeldSince(ctx, commit, o.file, func(content []byte) bool { return e.mayPin(o.declared, content) })
 		if older || err != nil {
 			return older, err
 		}
@@ -119,7 +129,8 @@ func (e *Engine) pinUndone(ctx context.Context, o *outcome) (bool, error) {
 func (e *Engine) mayPin(p declared, content []byte) bool {
 	documents, _ := e.validator.Find(p.file, content)
 	for _, d := range documents {
-		if d.Policy != nil && d.Policy.Namespace+"/"+d.Policy.Name == p.name {
+		// A lone policy of another name is this one before it was renamed.
+		if d.Policy != nil && (d.Policy.Namespace+"/"+d.Policy.Name == p.name || len(documents) == 1) {
 			return pinWords(d.Policy.Spec.Pin) == pinWords(p.spec.Pin)
 		}
 	}

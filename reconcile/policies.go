@@ -28,8 +28,8 @@ type declared struct {
 	line int
 	spec v1alpha1.ImagePolicySpec
 	rule *policy.Rule
-	// pinLine is the line of spec.pin, where it has one.
-	pinLine int
+	// pinLine and suspendLine are those of spec.pin and spec.suspend.
+	pinLine, suspendLine int
 	// ruleText is equal for equal rules.
 	ruleText string
 }
@@ -149,7 +149,7 @@ func parse(v *document.Validator, d gitwriter.Document) parsed {
 		if err != nil {
 			text = []byte(name) // Not shared, then.
 		}
-		p.policies = append(p.policies, declared{name, doc.File, doc.Line, doc.Policy.Spec, rule, doc.LineOf("spec.pin"), string(text)})
+		p.policies = append(p.policies, declared{name, doc.File, doc.Line, doc.Policy.Spec, rule, doc.LineOf("spec.pin"), doc.LineOf("spec.suspend"), string(text)})
 	}
 	return p
 }

@@ -124,7 +124,7 @@ func TestRollback(t *testing.T) {
 		t.Errorf("the message is %q, want %q", held, want)
 	}
 	w.goBack("", "1.1.0")
-	w.refused("", "no revision below what it holds but vetoed ones: revision 4 (1.2.0), revision 3 (1.3.0), revision 2 (1.2.0); before its first revision it held 1.0.0")
+	w.refused("", "there is no revision below what it holds; before its first revision it held 1.0.0")
 	w.push("app", "1.2.5") // Above what is held, below what was rolled back.
 	w.expect(reconcile.RolledBack, at("1.1.0"))
 	w.push("app", "1.4.0")

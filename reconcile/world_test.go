@@ -186,3 +186,11 @@ func (u user) reference() string {
 	value, _, _ = strings.Cut(value, " ")
 	return value
 }
+
+func reasons(r *reconcile.Report) []string {
+	var all []string
+	for _, p := range r.Policies {
+		all = append(all, fmt.Sprintf("%s/%s %s", p.Namespace, p.Name, p.Reason))
+	}
+	return all
+}

@@ -26,7 +26,7 @@ A suspended policy is rolled back too; one with a pin is not.`,
 		return engine.Rollback(ctx, name, rollback)
 	}, &rollback.DryRun)
 	flags := command.Flags()
-	flags.StringVar(&rollback.To, "to", "", "a revision, tag or digest (or the beginning of one) that `pintle history` lists")
+	flags.StringVar(&rollback.To, "to", "", "a `REVISION|TAG|DIGEST` that the history lists, or the beginning of a digest (default: the revision below)")
 	flags.BoolVar(&rollback.DryRun, "dry-run", false, "show what would be written; write nothing")
 	flags.BoolVar(&rollback.Force, "force", false, "write also what the registry does not have any more")
 	return command

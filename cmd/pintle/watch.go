@@ -23,7 +23,7 @@ type watched interface {
 	// SyncDue syncs the policies that are true in due, by namespace/name.
 	SyncDue(ctx context.Context, due map[string]bool) (*reconcile.Report, error)
 	// Schedules is the schedule of each policy, by namespace/name.
-	Schedules(ctx context.Context) (map[string]string, error)
+	Schedules(ctx context.Context) (map[string]reconcile.Schedule, error)
 }
 
 // watch syncs all policies once, then each one on its schedule, until the
@@ -37,7 +37,7 @@ func watch(ctx context.Context, engine watched, told *journal) error {
 	if err := told.report(report); err != nil {
 		return err
 	}
-	plan := agenda{}
+	var plan agenda
 	for {
 		schedules, err := engine.Schedules(ctx)
 		if ctx.Err() != nil {
@@ -86,20 +86,25 @@ func sleep(ctx context.Context, duration time.Duration) bool {
 type agenda map[string]appointment
 
 type appointment struct {
-	schedule string
+	schedule reconcile.Schedule
 	next     time.Time
 }
 
-// update takes in new and changed schedules and forgets policies that are gone.
-// A schedule that cannot be read leaves its policy as it was.
-func (a agenda) update(schedules map[string]string, now time.Time) error {
-	maps.DeleteFunc(a, func(name string, _ appointment) bool {
+// update takes in new and changed policies, which are due at once but for those
+// of the first time, and forgets policies that are gone. A schedule that cannot
+// be read leaves its policy as it was.
+func (a *agenda) update(schedules map[string]reconcile.Schedule, now time.Time) error {
+	first := *a == nil
+	if first {
+		*a = agenda{}
+	}
+	maps.DeleteFunc(*a, func(name string, _ appointment) bool {
 		_, stays := schedules[name]
 		return !stays
 	})
 	var failed error
 	for name, schedule := range schedules {
-		if known, found := a[name]; found && known.schedule == schedule {
+		if known, found := (*a)[name]; found && known.schedule == schedule {
 			continue
 		}
 		next, err := nextTime(schedule, now)
@@ -107,7 +112,10 @@ func (a agenda) update(schedules map[string]string, now time.Time) error {
 			failed = fmt.Errorf("cannot follow the schedule of %s: %w", name, err)
 			continue
 		}
-		a[name] = appointment{schedule, next}
+		if !first {
+			next = now
+		}
+		(*a)[name] = appointment{schedule, next}
 	}
 	return failed
 }
@@ -151,8 +159,8 @@ func (a agenda) retry(due map[string]bool, at time.Time) {
 	}
 }
 
-func nextTime(schedule string, now time.Time) (time.Time, error) {
-	parsed, err := document.ParseSchedule(schedule)
+func nextTime(schedule reconcile.Schedule, now time.Time) (time.Time, error) {
+	parsed, err := document.ParseSchedule(schedule.Cron)
 	if err != nil {
 		return time.Time{}, err
 	}

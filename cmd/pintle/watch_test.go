@@ -22,7 +22,8 @@ import (
 // fakeEngine counts passes and can be told to fail; real passes are tested with
 // the real engine.
 type fakeEngine struct {
-	started   time.Time
+	started time.Time
+	// schedules are crons, with " | " and the rest of the spec behind.
 	schedules map[string]string
 	// changed are the schedules from changeAt after the start on.
 	changed  map[string]string
@@ -40,11 +41,17 @@ func (f *fakeEngine) SyncDue(ctx context.Context, due map[string]bool) (*reconci
 	return f.pass(ctx, strings.Join(slices.Sorted(maps.Keys(due)), " "))
 }
 
-func (f *fakeEngine) Schedules(context.Context) (map[string]string, error) {
+func (f *fakeEngine) Schedules(context.Context) (map[string]reconcile.Schedule, error) {
+	now := f.schedules
 	if f.changed != nil && time.Since(f.started) >= f.changeAt {
-		return f.changed, nil
+		now = f.changed
 	}
-	return f.schedules, nil
+	schedules := map[string]reconcile.Schedule{}
+	for name, cron := range now {
+		cron, spec, _ := strings.Cut(cron, " | ")
+		schedules[name] = reconcile.Schedule{Cron: cron, Spec: spec}
+	}
+	return schedules, nil
 }
 
 func (f *fakeEngine) pass(ctx context.Context, what string) (*reconcile.Report, error) {
@@ -88,15 +95,15 @@ func TestWatchFollowsEachSchedule(t *testing.T) {
 func TestWatchNoticesChangedSchedules(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		engine := &fakeEngine{
-			schedules: map[string]string{"prod/a": "@daily", "prod/gone": "@every 10s"},
-			changed:   map[string]string{"prod/a": "@every 1h", "prod/new": "@every 45s"},
+			schedules: map[string]string{"prod/a": "@daily", "prod/b": "@daily", "prod/c": "@daily", "prod/gone": "@every 10s"},
+			changed:   map[string]string{"prod/a": "@every 1h", "prod/b": "@daily | with a pin", "prod/c": "@daily", "prod/new": "@every 45s"},
 			changeAt:  5 * time.Second,
 		}
 		if _, _, err := watchFor(t, engine, 150*time.Second, output{}); err != nil {
 			t.Fatal(err)
 		}
-		// At 10 s the list is read again; new is due 45 s later.
-		want := []string{"0 all", "10 prod/gone", "55 prod/new", "100 prod/new", "145 prod/new"}
+		// At 10 s the list is read again; what is new or changed does not wait.
+		want := []string{"0 all", "10 prod/gone", "10 prod/a prod/b prod/new", "55 prod/new", "100 prod/new", "145 prod/new"}
 		if diff := cmp.Diff(want, engine.passes); diff != "" {
 			t.Errorf("passes (-want +got):\n%s", diff)
 		}
@@ -109,7 +116,7 @@ func TestWatchWithoutPoliciesWaitsForSome(t *testing.T) {
 		if _, _, err := watchFor(t, engine, 122*time.Second+time.Millisecond, output{}); err != nil {
 			t.Fatal(err)
 		}
-		want := []string{"0 all", "121 prod/a", "122 prod/a"}
+		want := []string{"0 all", "120 prod/a", "121 prod/a", "122 prod/a"}
 		if diff := cmp.Diff(want, engine.passes); diff != "" {
 			t.Errorf("passes (-want +got):\n%s", diff)
 		}

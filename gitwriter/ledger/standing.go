@@ -34,6 +34,8 @@ type Entry struct {
 	Cause    string
 	Rollback bool
 	Moves    map[SlotID]Move
+	// Order is the commit's place in the history: ancestors have lower ones.
+	Order int
 	// After are the commits of the entries that this one directly follows: one,
 	// but where branches were merged.
 	After []string
@@ -47,13 +49,13 @@ func (e Entry) Wrote() Value {
 	return Unknown
 }
 
-// Sight is what a slot was last seen to hold before it went away.
+// Sight is what a slot held last before it went away.
 type Sight struct {
 	Slot  SlotID
 	Value Value
-	// Commit is the last one that had the slot, of the time When.
+	// Commit is the one that made it so, at its place Order in the history.
 	Commit string
-	When   time.Time
+	Order  int
 	// After are the entries that the commit directly follows.
 	After []string
 }
@@ -123,6 +125,11 @@ type Standing struct {
 	// Back is true where somebody moved a slot back, by hand or by a rollback,
 	// and no update has been written since.
 	Back bool
+	// Moved are what slots held that somebody moved back and that are gone since.
+	Moved []Sight
+	// From maps slots that no entry moved to the one of Moved whose value they
+	// hold: to where it went, with its file or under another name.
+	From map[SlotID]Sight
 }
 
 // Vetoed tells whether a value stands for an image that was undone.
@@ -141,11 +148,13 @@ func (s *Standing) Vetoed(v Value) bool {
 // each other: the slot has to hold what one of them left.
 func Read(past Past, head map[SlotID]Value) Standing {
 	r := newReader(past)
-	s := Standing{Left: map[SlotID]Move{}, Undone: map[SlotID]bool{}, RolledBack: map[SlotID]string{}}
-	for _, step := range r.inOrder(past) {
+	s := Standing{Left: map[SlotID]Move{}, Undone: map[SlotID]bool{}, RolledBack: map[SlotID]string{}, From: map[SlotID]Sight{}}
+	for _, step := range inOrder(past) {
 		if step.sight != nil {
 			undone := s.observe(r, step.sight.After, map[SlotID]Value{step.sight.Slot: step.sight.Value})
-			s.Back = s.Back || undone
+			if undone {
+				s.Back, s.Moved = true, append(s.Moved, *step.sight)
+			}
 			continue
 		}
 		e := step.entry
@@ -157,7 +166,7 @@ func Read(past Past, head map[SlotID]Value) Standing {
 		if e.Cause == CauseResume {
 			s.Vetoes = nil
 		}
-		if s.Back = e.Rollback; e.Rollback {
+		if s.Back, s.Moved = e.Rollback, nil; e.Rollback {
 			s.rollBack(r, e)
 		}
 	}
@@ -173,6 +182,12 @@ func Read(past Past, head map[SlotID]Value) Standing {
 func (s *Standing) place(r *reader, tips []string, id SlotID, value Value) {
 	last := r.last(tips, id)
 	if len(last) == 0 {
+		for _, from := range s.Moved {
+			if from.Value == value {
+				s.From[id], s.Undone[id] = from, true
+				s.Left[id] = r.last(from.After, from.Slot)[0].Moves[from.Slot]
+			}
+		}
 		return
 	}
 	left := last[0]
@@ -254,64 +269,22 @@ func newReader(past Past) *reader {
 
 // step is an entry or a sight.
 type step struct {
-	entry  *Entry
-	sight  *Sight
-	when   time.Time
-	commit string
-	after  []string
+	order int
+	entry *Entry
+	sight *Sight
 }
 
-// inOrder lists entries and sights so that each comes after those that it
-// follows, and those that do not follow each other by their time.
-func (r *reader) inOrder(past Past) []step {
-	var steps []step
-	byCommit := map[string][]step{}
+// inOrder lists entries and sights as they came.
+func inOrder(past Past) []step {
+	steps := make([]step, 0, len(past.Entries)+len(past.Gone))
 	for i := range past.Entries {
-		e := &past.Entries[i]
-		steps = append(steps, step{entry: e, when: e.When, commit: e.Commit, after: e.After})
+		steps = append(steps, step{order: past.Entries[i].Order, entry: &past.Entries[i]})
 	}
 	for i := range past.Gone {
-		g := &past.Gone[i]
-		steps = append(steps, step{sight: g, when: g.When, commit: g.Commit, after: g.After})
+		steps = append(steps, step{order: past.Gone[i].Order, sight: &past.Gone[i]})
 	}
-	slices.SortFunc(steps, func(a, b step) int {
-		return cmp.Or(a.when.Compare(b.when), cmp.Compare(a.commit, b.commit), cmp.Compare(a.slot(), b.slot()))
-	})
-	for _, s := range steps {
-		byCommit[s.commit] = append(byCommit[s.commit], s)
-	}
-	ordered := make([]step, 0, len(steps))
-	done := map[string]bool{}
-	for _, s := range steps {
-		// Depth first, with a stack: a ledger may be long.
-		stack := []step{s}
-		for len(stack) > 0 {
-			top := stack[len(stack)-1]
-			waits := false
-			for _, commit := range top.after {
-				if !done[commit] && commit != top.commit && r.entries[commit] != nil {
-					stack, waits = append(stack, byCommit[commit][0]), true
-				}
-			}
-			if waits {
-				continue
-			}
-			stack = stack[:len(stack)-1]
-			if name := top.commit; !done[name] {
-				done[name] = true
-				ordered = append(ordered, byCommit[name]...)
-			}
-		}
-	}
-	return ordered
-}
-
-// slot tells the sights of one commit apart; an entry comes before them.
-func (s step) slot() string {
-	if s.sight == nil {
-		return ""
-	}
-	return s.sight.Slot.File + "\x00" + s.sight.Slot.Key
+	slices.SortStableFunc(steps, func(a, b step) int { return cmp.Compare(a.order, b.order) })
+	return steps
 }
 
 // last finds the newest entries, among these and those before them, that moved
@@ -340,7 +313,7 @@ func (r *reader) last(from []string, id SlotID) []*Entry {
 		return slices.ContainsFunc(found, func(o *Entry) bool { return o != e && r.follows(o, e) })
 	})
 	slices.SortFunc(found, func(a, b *Entry) int {
-		return cmp.Or(b.When.Compare(a.When), cmp.Compare(a.Commit, b.Commit))
+		return cmp.Compare(b.Order, a.Order)
 	})
 	return found
 }

@@ -21,7 +21,7 @@ var (
 
 // wrote is an entry that moved slots from one value to another.
 func wrote(revision int, old, now Value, slots ...SlotID) Entry {
-	e := Entry{Commit: string(rune('a' + revision)), Revision: revision, Cause: CauseSchedule, Moves: map[SlotID]Move{}}
+	e := Entry{Commit: string(rune('a' + revision)), Order: revision, Revision: revision, Cause: CauseSchedule, Moves: map[SlotID]Move{}}
 	for _, s := range slots {
 		e.Moves[s] = Move{Old: old, New: now, Wrote: now}
 	}

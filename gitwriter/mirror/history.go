@@ -46,10 +46,11 @@ type commitLog struct {
 	head    plumbing.Hash
 }
 
-// History returns the commits reachable from the head, parents before children,
-// reading their texts the first time and later only those of new commits. What
-// it returned before stays the beginning of what it returns, unless the branch
-// was forced elsewhere.
+// History returns the commits reachable from the head, parents before children:
+// all that the first parent has, then what the next one adds, then the commit.
+// Texts are read the first time, and later only those of new commits. What it
+// returned before stays the beginning of what it returns, unless the branch was
+// forced elsewhere, or merged into somebody's own line.
 func (m *Mirror) History(ctx context.Context) ([]*Commit, error) {
 	if !m.extendLog() {
 		if err := m.fetchTexts(ctx); err != nil {
@@ -134,20 +135,20 @@ func (m *Mirror) fetchTexts(ctx context.Context) error {
 	return nil
 }
 
-// order lists what is reachable from the head, parents before children. Where
-// the head only moved on, what is new is added at the end.
+// order lists what is reachable from the head. The order is the same whatever
+// was known before: what is new is added at the end where the head moved on along
+// its first parents, as it does where people push.
 func (m *Mirror) order() error {
 	if m.log.head == m.head {
 		return nil
 	}
-	added, onTop, err := m.log.above(m.head)
-	if err == nil && !onTop && len(m.log.ordered) > 0 {
+	if !m.log.leadsToHead(m.head) {
 		for _, c := range m.log.ordered {
 			c.Index = -1
 		}
 		m.log.ordered = nil
-		added, _, err = m.log.above(m.head)
 	}
+	added, err := m.log.above(m.head)
 	if err != nil {
 		return &Error{Repository: m.name, Op: "read the history of", Kind: Shallow, Err: err}
 	}
@@ -159,9 +160,19 @@ func (m *Mirror) order() error {
 	return nil
 }
 
-// above lists the commits that are reachable from the head and not ordered yet,
-// parents first, and tells whether one of them stands on the last head.
-func (l *commitLog) above(head plumbing.Hash) (added []*Commit, onTop bool, err error) {
+// leadsToHead tells whether the first parents of a commit lead to the last head.
+func (l *commitLog) leadsToHead(h plumbing.Hash) bool {
+	for c := l.commits[h]; c != nil && c.Index < 0; c = l.commits[h] {
+		if len(c.parents) == 0 {
+			return false
+		}
+		h = c.parents[0]
+	}
+	return h == l.head
+}
+
+// above lists the commits that are reachable from the head and not ordered yet.
+func (l *commitLog) above(head plumbing.Hash) (added []*Commit, err error) {
 	type visit struct {
 		commit *Commit
 		next   int // the parent to go to next
@@ -173,7 +184,6 @@ func (l *commitLog) above(head plumbing.Hash) (added []*Commit, onTop bool, err 
 		if c == nil {
 			return errors.New("a commit is missing, so what was rolled back can't be known")
 		}
-		onTop = onTop || h == l.head
 		if c.Index < 0 && !seen[h] {
 			seen[h] = true
 			c.Parents = make([]*Commit, 0, len(c.parents))
@@ -182,7 +192,7 @@ func (l *commitLog) above(head plumbing.Hash) (added []*Commit, onTop bool, err 
 		return nil
 	}
 	if err := enter(head); err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	for len(stack) > 0 {
 		top := &stack[len(stack)-1]
@@ -190,7 +200,7 @@ func (l *commitLog) above(head plumbing.Hash) (added []*Commit, onTop bool, err 
 			h := c.parents[top.next]
 			top.next++
 			if err := enter(h); err != nil {
-				return nil, false, err
+				return nil, err
 			}
 			c.Parents = append(c.Parents, l.commits[h])
 			continue
@@ -198,7 +208,7 @@ func (l *commitLog) above(head plumbing.Hash) (added []*Commit, onTop bool, err 
 		added = append(added, top.commit)
 		stack = stack[:len(stack)-1]
 	}
-	return added, onTop, nil
+	return added, nil
 }
 
 // Need makes sure that the trees and blobs are here. Where the server gives no

@@ -45,6 +45,7 @@ type Mirror struct {
 	tip    plumbing.Hash // as last looked up
 	head   plumbing.Hash // as last fetched
 	log    commitLog
+	steps  map[step]plumbing.Hash // what names in trees of the past stand for
 	// maxCommits bounds the history that is read.
 	maxCommits int
 }
@@ -53,7 +54,7 @@ type Mirror struct {
 // HTTP(S) or file URL, a bare repository, or a checkout. It reads nothing yet.
 // Errors are of type *Error.
 func Open(repo, branch string, auth Auth) (*Mirror, error) {
-	m := &Mirror{name: repo, store: memory.NewStorage(), log: commitLog{commits: map[plumbing.Hash]*Commit{}}, maxCommits: maxCommits}
+	m := &Mirror{name: repo, store: memory.NewStorage(), log: commitLog{commits: map[plumbing.Hash]*Commit{}}, steps: map[step]plumbing.Hash{}, maxCommits: maxCommits}
 	if branch != "" {
 		m.branch = plumbing.NewBranchReferenceName(strings.TrimPrefix(branch, "refs/heads/"))
 	}

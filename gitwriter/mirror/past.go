@@ -13,29 +13,41 @@ import (
 	"github.com/go-git/go-git/v5/storage/memory"
 )
 
+// step is one name looked up in one tree.
+type step struct {
+	tree plumbing.Hash
+	name string
+}
+
 // Past returns the blobs that files had in commits, by file and in the order of
 // the commits; zero where there was no such file. The trees on the way are
-// fetched level by level for all commits and files at once, and not kept.
+// fetched level by level for all commits and files at once. What was looked up
+// in them is kept, and the trees are not: a folder that many files are in, or
+// that many commits did not touch, is read once.
 func (m *Mirror) Past(ctx context.Context, commits []*Commit, files []string) (map[string][]plumbing.Hash, error) {
 	roots := make([]plumbing.Hash, len(commits))
 	for i, c := range commits {
 		roots[i] = c.Tree
 	}
 	known := map[string][]plumbing.Hash{"": roots}
-	passing := memory.NewStorage()
 	for _, level := range levels(files) {
-		folders := map[plumbing.Hash]bool{}
+		wanted := map[step]bool{}
 		for _, p := range level {
 			for _, tree := range known[parent(p)] {
-				folders[tree] = true
+				if s := (step{tree, path.Base(p)}); !tree.IsZero() && !m.knows(s) {
+					wanted[s] = true
+				}
 			}
 		}
-		trees, err := m.passingTrees(ctx, folders, passing)
-		if err != nil {
+		if err := m.lookUp(ctx, wanted); err != nil {
 			return nil, err
 		}
 		for _, p := range level {
-			known[p] = lookUp(trees, known[parent(p)], path.Base(p))
+			below := make([]plumbing.Hash, len(commits))
+			for i, tree := range known[parent(p)] {
+				below[i] = m.steps[step{tree, path.Base(p)}]
+			}
+			known[p] = below
 		}
 	}
 	found := make(map[string][]plumbing.Hash, len(files))
@@ -45,27 +57,34 @@ func (m *Mirror) Past(ctx context.Context, commits []*Commit, files []string) (m
 	return found, nil
 }
 
-// passingTrees reads trees, those that are not here into passing. What is no
-// folder has no entries.
-func (m *Mirror) passingTrees(ctx context.Context, ids map[plumbing.Hash]bool, passing *memory.Storage) (map[plumbing.Hash][]object.TreeEntry, error) {
-	delete(ids, plumbing.ZeroHash)
+func (m *Mirror) knows(s step) bool {
+	_, ok := m.steps[s]
+	return ok
+}
+
+// lookUp finds names in trees. What is no folder has no names.
+func (m *Mirror) lookUp(ctx context.Context, wanted map[step]bool) error {
+	names := map[plumbing.Hash][]string{}
 	var missing []plumbing.Hash
-	for id := range ids {
-		if m.store.Objects[id] == nil && passing.Objects[id] == nil {
-			missing = append(missing, id)
+	for s := range wanted {
+		if names[s.tree] == nil && m.store.Objects[s.tree] == nil {
+			missing = append(missing, s.tree)
 		}
+		names[s.tree] = append(names[s.tree], s.name)
 	}
-	var err error
+	passing := m.store
 	if m.canAsk() {
-		err = m.fetchObjects(ctx, missing, passing)
-	} else {
-		err = m.Need(ctx, missing)
+		passing = memory.NewStorage()
+		if err := m.fetchObjects(ctx, missing, passing); err != nil {
+			return err
+		}
+	} else if err := m.Need(ctx, missing); err != nil {
+		return err
 	}
-	if err != nil {
-		return nil, err
-	}
-	trees := make(map[plumbing.Hash][]object.TreeEntry, len(ids))
-	for id := range ids {
+	for id, asked := range names {
+		for _, name := range asked {
+			m.steps[step{id, name}] = plumbing.ZeroHash
+		}
 		store := m.store
 		if store.Objects[id] == nil {
 			store = passing
@@ -75,28 +94,15 @@ func (m *Mirror) passingTrees(ctx context.Context, ids map[plumbing.Hash]bool, p
 		}
 		t, err := object.GetTree(store, id)
 		if err != nil {
-			return nil, fmt.Errorf("cannot read tree %s: %w", id, err)
+			return fmt.Errorf("cannot read tree %s: %w", id, err)
 		}
-		trees[id] = t.Entries
-	}
-	return trees, nil
-}
-
-// lookUp finds a name in each of the folders, reading equal neighbours once.
-func lookUp(trees map[plumbing.Hash][]object.TreeEntry, folders []plumbing.Hash, name string) []plumbing.Hash {
-	found := make([]plumbing.Hash, len(folders))
-	for i, folder := range folders {
-		if i > 0 && folder == folders[i-1] {
-			found[i] = found[i-1]
-			continue
-		}
-		for _, e := range trees[folder] {
-			if e.Name == name && (!fileID(e).IsZero() || !folderID(e).IsZero()) {
-				found[i] = e.Hash
+		for _, e := range t.Entries {
+			if s := (step{id, e.Name}); wanted[s] && (!fileID(e).IsZero() || !folderID(e).IsZero()) {
+				m.steps[s] = e.Hash
 			}
 		}
 	}
-	return found
+	return nil
 }
 
 // levels lists the files and all their folders by depth, each once.

@@ -112,25 +112,21 @@ func Decide(p Policy, slots []Slot) []Verdict {
 
 func (p Policy) decide(s Slot, hold *Verdict) Verdict {
 	switch {
-	case s.Foreign && (s.Left == "" || p.Order == Rollback):
+	case s.Foreign && (!s.Undone || p.Order == Rollback):
 		return Verdict{Failed, fmt.Sprintf("it holds another image than %s, which %s follows", p.Image, p.Name)}
 	case s.Value == s.Want:
-		return Verdict{UpToDate, "holds the selection"}
+		return Verdict{UpToDate, p.holds()}
 	case s.Refusal != "":
 		return Verdict{Failed, "it can't be edited: " + s.Refusal}
-	case p.Order == Rollback:
-		return p.due(s)
-	case p.Suspended:
+	case p.Suspended && p.Order != Rollback:
 		return Verdict{Suspended, fmt.Sprintf("%s is suspended", p.Name)}
-	case p.Order == Resume:
-		return p.due(s)
-	case p.Pin != "" && !s.Foreign && !p.PinUndone:
+	case p.Order != Follow, p.Pin != "" && !s.Foreign && !p.PinUndone:
 		return p.due(s)
 	case hold != nil:
 		return *hold
 	case p.Unread != "":
 		return Verdict{Failed, fmt.Sprintf("%s stays as it is, since whether %s was undone can't be known: %s. `pintle resume %s` writes it",
-			p.Name, show(p.Selection), p.Unread, p.Name)}
+			p.Name, Show(p.Selection), p.Unread, p.Name)}
 	case p.Wavering != "":
 		return Verdict{DowngradeRefused, fmt.Sprintf("%s stays as it is: %s", p.Name, p.Wavering)}
 	}
@@ -140,11 +136,25 @@ func (p Policy) decide(s Slot, hold *Verdict) Verdict {
 	return p.due(s)
 }
 
-func (p Policy) due(s Slot) Verdict {
-	message := fmt.Sprintf("moves from %s to %s", show(s.Value), show(p.Selection))
+func (p Policy) holds() string {
 	switch {
 	case p.Order == Rollback:
-		message = fmt.Sprintf("moves back from %s to %s", show(s.Value), show(p.Selection))
+		return "holds it already"
+	case p.Pin != "":
+		return "holds what spec.pin names"
+	}
+	return "holds the selection"
+}
+
+func (p Policy) due(s Slot) Verdict {
+	from, to := Show(s.Value), Show(p.Selection)
+	if from == to && s.Value.Digest() != "" {
+		from, to = from+" at "+shortDigest(s.Value), to+" at "+shortDigest(p.Selection)
+	}
+	message := fmt.Sprintf("moves from %s to %s", from, to)
+	switch {
+	case p.Order == Rollback:
+		message = fmt.Sprintf("moves back from %s to %s", from, to)
 	case p.Pin != "":
 		message += ", as spec.pin says"
 	}
@@ -159,8 +169,12 @@ func (p Policy) hold(slots []Slot) *Verdict {
 	}
 	for _, s := range slots {
 		if s.movedBack() && (s.Foreign || !p.admits(s.Known)) {
-			return &Verdict{ManuallySet, fmt.Sprintf("%s stays as it is: %s was set by hand%s, and its rule does not admit that. Set it back, or let `pintle resume %s` write %s",
-				p.Name, show(s.Value), by(s.Doer, p.Now), p.Name, show(p.Selection))}
+			how := "set by hand"
+			if s.RolledBack {
+				how = "gone back to"
+			}
+			return &Verdict{ManuallySet, fmt.Sprintf("%s stays as it is: %s was %s%s, and its rule does not admit that. Set it back, or let `pintle resume %s` write %s",
+				p.Name, Show(s.Value), how, by(s.Doer, p.Now), p.Name, Show(p.Selection))}
 		}
 	}
 	if p.vetoed() {
@@ -180,13 +194,18 @@ func (p Policy) hold(slots []Slot) *Verdict {
 // pinHold is the hold while a pin is declared: it was undone since, or a field
 // holds another image.
 func (p Policy) pinHold(slots []Slot) *Verdict {
+	stays, doer, hold := "as it is", Doer{}, p.PinUndone
 	for _, s := range slots {
 		if s.movedBack() && (p.PinUndone || s.Foreign) {
-			return &Verdict{Pinned, fmt.Sprintf("%s stays at %s: %s, which spec.pin names (%s), was undone%s. Remove or change the pin, or let `pintle resume %s` write it",
-				p.Name, show(s.Value), show(p.Selection), p.Pin, by(s.Doer, p.Now), p.Name)}
+			stays, doer, hold = "at "+Show(s.Value), s.Doer, true
+			break
 		}
 	}
-	return nil
+	if !hold {
+		return nil
+	}
+	return &Verdict{Pinned, fmt.Sprintf("%s stays %s: %s, which spec.pin names (%s), was undone%s. Remove or change the pin, or let `pintle resume %s` write it",
+		p.Name, stays, Show(p.Selection), p.Pin, by(doer, p.Now), p.Name)}
 }
 
 // movedBack tells whether somebody, and not the rule, put into the slot what it
@@ -241,39 +260,43 @@ func (p Policy) lower(s Slot) string {
 		return ""
 	case !ok:
 		return fmt.Sprintf("%s stays at %s: whether %s ranks above it can't be told, since the registry no longer says when it was made",
-			p.Name, show(s.Known), p.Selection.Tag())
+			p.Name, Show(s.Known), p.Selection.Tag())
 	}
 	return fmt.Sprintf("%s stays at %s: the best tag that the registry lists now, %s, ranks below it",
-		p.Name, show(s.Known), p.Selection.Tag())
+		p.Name, Show(s.Known), p.Selection.Tag())
 }
 
 func (p Policy) rolledBack(slots []Slot, undone ledger.Value) string {
 	stays, what, who := "as it is", "undone", ""
 	for _, s := range slots {
 		if s.movedBack() {
-			stays, who = "at "+show(s.Known), by(s.Doer, p.Now)
+			stays, who = "at "+Show(s.Known), by(s.Doer, p.Now)
 			if s.RolledBack {
 				what = "rolled back"
 			}
 			break
 		}
 	}
-	next := "Newer than " + show(undone)
+	next := "Newer than " + Show(undone)
 	if p.Rule.FollowsTag() {
 		next = "Another digest"
 	}
 	return fmt.Sprintf("%s stays %s: %s was %s%s. %s will be written; `pintle resume %s` lifts it",
-		p.Name, stays, show(undone), what, who, next, p.Name)
+		p.Name, stays, Show(undone), what, who, next, p.Name)
 }
 
-// show is a value for people: its tag, or else a short digest.
-func show(v ledger.Value) string {
+// Show is a value for people: its tag, or else a short digest.
+func Show(v ledger.Value) string {
 	switch {
 	case v == ledger.Unknown || v == "":
 		return "another reference"
 	case v.Tag() != "":
 		return v.Tag()
 	}
+	return shortDigest(v)
+}
+
+func shortDigest(v ledger.Value) string {
 	return v.Digest()[:min(len(v.Digest()), len("sha256:")+12)]
 }
 
