@@ -38,6 +38,10 @@ lint: $(GOLANGCI_LINT) ## Check the code against .golangci.yml; builds the linte
 bench: ## Measure a large fleet beside the git command; BENCH_JSON=FILE writes the figures, BENCH_FILES, BENCH_POLICIES and BENCH_REPOSITORIES set the size
 	go run ./fixtures/bench
 
+.PHONY: mutants
+mutants: ## Plant bugs in the engine one at a time, and see that the random walk catches each; takes some minutes
+	go run ./fixtures/mutants
+
 .PHONY: generate
 generate: $(CONTROLLER_GEN) ## Write the deep copies of api/ and the CRDs of config/crd anew
 	$(CONTROLLER_GEN) object:headerFile=api/header.go.txt paths=./api/...
