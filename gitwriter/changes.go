@@ -45,7 +45,7 @@ func (r *Repository) Edits(ctx context.Context, policy string, slots []Slot, pas
 		return len(b.held(c, policy, ids)) > 0 || len(b.entriesBefore(c, entries)) > 0
 	})
 	if err == nil && !complete {
-		err = fmt.Errorf("cannot read the history of %s: its fields' past is longer than the %d commits that are read", policy, maxLookBack)
+		err = fmt.Errorf("cannot read the history of %s: its fields' past is longer than the %d commits that are read", policy, b.maxLookBack)
 	}
 	if err != nil {
 		return nil, err

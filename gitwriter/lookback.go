@@ -100,7 +100,7 @@ func (b *lookback) judge(ctx context.Context, base []string, questions []Questio
 	for _, file := range wanted {
 		for _, i := range file {
 			if i.open && !complete {
-				i.rec.Unread = fmt.Sprintf("its fields' past is longer than the %d commits that are read", maxLookBack)
+				i.rec.Unread = fmt.Sprintf("its fields' past is longer than the %d commits that are read", b.maxLookBack)
 			}
 			b.blame(i, region)
 		}

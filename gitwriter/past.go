@@ -126,7 +126,7 @@ const (
 
 // walk shows what files held in the commits of a region, children before
 // parents, and goes on from a commit to those before it where on says so. It
-// gives up, and returns false, after maxLookBack commits.
+// gives up, and returns false, where there are more than maxLookBack commits.
 func (b *lookback) walk(ctx context.Context, region region, files []string, on func(c *mirror.Commit, file string) bool) (bool, error) {
 	w := walk{region, on, map[place]bool{}, map[string]int{}}
 	for _, f := range files {
@@ -140,10 +140,11 @@ func (b *lookback) walk(ctx context.Context, region region, files []string, on f
 		if len(files) == 0 {
 			return true, nil
 		}
-		if len(region.commits)-len(commits) >= maxLookBack {
+		left := b.maxLookBack - (len(region.commits) - len(commits))
+		if left <= 0 {
 			return false, nil
 		}
-		batch := commits[:min(size, len(commits))]
+		batch := commits[:min(size, left, len(commits))]
 		if err := b.read(ctx, batch, files); err != nil {
 			return false, err
 		}

@@ -29,6 +29,8 @@ type Repository struct {
 	lineage *lineage
 	moves   map[plumbing.Hash][]move
 	back    *lookback
+	// maxLookBack bounds how many commits are gone back through.
+	maxLookBack int
 }
 
 // file is a manifest at the head.
@@ -63,7 +65,7 @@ func Open(repo, branch string, auth mirror.Auth, isDocument func([]byte) bool) (
 		return nil, err
 	}
 	return &Repository{mirror: m, isDocument: isDocument, files: map[string]*file{},
-		lineage: &lineage{}, moves: map[plumbing.Hash][]move{}}, nil
+		lineage: &lineage{}, moves: map[plumbing.Hash][]move{}, maxLookBack: maxLookBack}, nil
 }
 
 // Branch is the branch's short name, known after the first Update.
