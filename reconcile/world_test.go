@@ -24,13 +24,15 @@ type world struct {
 	repo     gitserver.Repo
 	// address is what engines are given; the repository's URL.
 	address string
+	// first is the engine whose compiled schema the others share.
+	first *reconcile.Engine
 }
 
 func newWorld(t *testing.T, options gitserver.Options) *world {
 	t.Helper()
 	server := gitserver.New(t, options)
 	repo := server.Create("fleet")
-	return &world{t, parts.Registry(t, parts.RegistryOptions{}), server, repo, repo.URL}
+	return &world{t, parts.Registry(t, parts.RegistryOptions{}), server, repo, repo.URL, nil}
 }
 
 func (w *world) image(name string) string { return w.registry + "/" + name }
@@ -83,7 +85,15 @@ func (w *world) seed() {
 // engine is a fresh process with an empty disk.
 func (w *world) engine() *reconcile.Engine {
 	w.t.Helper()
-	e, err := reconcile.Open(reconcile.Config{Repo: w.address, Registry: registry.Options{PlainHTTP: []string{w.registry}}})
+	config := reconcile.Config{Repo: w.address, Registry: registry.Options{PlainHTTP: []string{w.registry}}}
+	var e *reconcile.Engine
+	var err error
+	if w.first == nil {
+		e, err = reconcile.Open(config)
+		w.first = e
+	} else {
+		e, err = reconcile.OpenBeside(w.first, config)
+	}
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -22,8 +22,7 @@ import (
 
 // localRemote is a repository on this machine, served by the git command one
 // request at a time as a web server would, so that its hooks run and its checks
-// hold. A push into a checkout also moves its index and files, and is refused by
-// git where they are not clean (receive.denyCurrentBranch=updateInstead).
+// hold. A push to the branch of a checkout also moves its index and files.
 type localRemote struct {
 	dir      string
 	checkout bool
@@ -66,6 +65,7 @@ func gitOutput(dir string, args ...string) (string, error) {
 
 func (r *localRemote) git(ctx context.Context, stdin io.Reader, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, "git", args...)
+	cmd.Dir = r.dir
 	cmd.Env = append(os.Environ(), "LC_ALL=C", "GIT_PROTOCOL=", "GIT_TERMINAL_PROMPT=0")
 	cmd.Stdin = stdin
 	cmd.WaitDelay = 5 * time.Second
@@ -120,11 +120,17 @@ func (r *localRemote) upload(ctx context.Context, req *packp.UploadPackRequest) 
 }
 
 func (r *localRemote) receive(ctx context.Context, req *packp.ReferenceUpdateRequest) (*packp.ReportStatus, error) {
+	if r.checkout {
+		branch, err := r.git(ctx, nil, "symbolic-ref", "--quiet", "HEAD")
+		if err == nil && strings.TrimSpace(string(branch)) == req.Commands[0].Name.String() {
+			return r.forward(ctx, req)
+		}
+	}
 	var in bytes.Buffer
 	if err := req.Encode(&in); err != nil {
 		return nil, err
 	}
-	out, err := r.git(ctx, &in, "-c", "receive.denyCurrentBranch=updateInstead", "receive-pack", "--stateless-rpc", r.dir)
+	out, err := r.git(ctx, &in, "receive-pack", "--stateless-rpc", r.dir)
 	if err != nil {
 		return nil, err
 	}
@@ -139,4 +145,43 @@ func (r *localRemote) receive(ctx context.Context, req *packp.ReferenceUpdateReq
 		return nil, err
 	}
 	return report, report.Error()
+}
+
+// forward moves the branch, the index and the files of a checkout as `git pull`
+// does: git refuses before it touches a file where the branch has moved on.
+// (receive.denyCurrentBranch=updateInstead moves the files first, and so would
+// take back what somebody else has just committed there.)
+func (r *localRemote) forward(ctx context.Context, req *packp.ReferenceUpdateRequest) (*packp.ReportStatus, error) {
+	if err := r.untouched(ctx, req.Commands[0].Name.String()); err != nil {
+		return nil, err
+	}
+	if _, err := r.git(ctx, req.Packfile, "unpack-objects", "-q", "--strict"); err != nil {
+		return nil, err
+	}
+	if _, err := r.git(ctx, nil, "merge", "--quiet", "--ff-only", req.Commands[0].New.String()); err != nil {
+		return nil, err
+	}
+	return packp.NewReportStatus(), nil
+}
+
+// untouched is nil where nobody else's work is under way in the checkout.
+func (r *localRemote) untouched(ctx context.Context, branch string) error {
+	paths, err := r.git(ctx, nil, "rev-parse", "--git-path", "index.lock", "--git-path", "HEAD.lock", "--git-path", branch+".lock")
+	if err != nil {
+		return err
+	}
+	for _, file := range strings.Split(strings.TrimSpace(string(paths)), "\n") {
+		if !filepath.IsAbs(file) {
+			file = filepath.Join(r.dir, file)
+		}
+		if _, err := os.Stat(file); err == nil {
+			return &Error{Repository: r.dir, Op: "push to", Kind: Rejected, Err: fmt.Errorf("%s is there, so git is at work in the checkout, or was when it was killed", file),
+				Hint: "wait for it, or remove the file if no git runs"}
+		}
+	}
+	changed, err := r.git(ctx, nil, "status", "--porcelain", "--untracked-files=no")
+	if err == nil && len(changed) > 0 {
+		err = &Error{Repository: r.dir, Op: "push to", Kind: Rejected, Err: errors.New("the checkout is not clean"), Hint: "commit or stash what `git status` lists"}
+	}
+	return err
 }
