@@ -114,7 +114,9 @@ func interests(questions []Question, records map[string]*Record) map[string][]*i
 	for _, q := range questions {
 		rec := records[q.Policy]
 		for _, s := range q.Slots {
-			open := q.Selection != "" && !s.Value.SameImage(q.Selection) && (q.Pinned || !rec.Vetoed(q.Selection))
+			_, written := rec.Left[s.ID]
+			known := rec.Vetoed(q.Selection) && written && !q.Pinned // The ledger tells enough.
+			open := q.Selection != "" && !s.Value.SameImage(q.Selection) && !known
 			if open || rec.Undone[s.ID] {
 				wanted[s.ID.File] = append(wanted[s.ID.File], &interest{s, rec, q.Selection, open})
 			}

@@ -287,8 +287,8 @@ func (s *standing) observe(fields map[string]ref) bool {
 
 // castSince vetoes all that was written after the value gone back to.
 func (s *standing) castSince(chain []modelMove, to ref) {
-	for i := len(chain) - 1; i >= 0; i-- {
-		if chain[i].old == to || chain[i].old.same(to) {
+	for i, move := range slices.Backward(chain) {
+		if move.old == to || move.old.same(to) {
 			for _, move := range chain[i:] {
 				s.cast(move.wrote)
 			}
@@ -323,7 +323,7 @@ func (m *model) stood(path string, want ref) bool {
 		if !there && len(m.entries()) == 0 {
 			return false
 		}
-		if there && past.same(want) && !(past.digest == "" && past.tag == held.tag) {
+		if there && past.same(want) && (past.digest != "" || past.tag != held.tag) {
 			return true
 		}
 	}
@@ -381,8 +381,11 @@ func (m *model) predict(order string) prediction {
 	}
 	s := m.standing()
 	stood := map[string]bool{}
+	vetoed := s.vetoed(want)
 	for path := range m.now().fields {
-		stood[path] = m.stood(path, want)
+		// Where the ledger knows of the undo, it also knows of the fields it wrote.
+		known := vetoed && (len(s.chain[path]) > 0 || s.undone[path]) && m.pin == nil
+		stood[path] = !known && m.stood(path, want)
 		if stood[path] && !s.vetoed(want) {
 			s.cast(want)
 		}

@@ -3,13 +3,9 @@
 package reconcile_test
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
-	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -39,7 +35,7 @@ var steps = []step{
 	{"undo of one field", 2, func(w *walker) bool { return w.revert(true, w.onTop) }},
 	{"undo after a squash", 3, (*walker).squashAndRevert},
 	{"undo by cherry-pick", 1, (*walker).pickBack},
-	{"undo twice", 2, func(w *walker) bool { return w.revert(false, w.onTop) && w.revert(false, w.onTop) }},
+	{"undo twice", 2, func(w *walker) bool { return w.revertTwice() }},
 	{"undo of an undo", 2, (*walker).revertRevert},
 	{"undo by hand, older", 3, func(w *walker) bool { return w.setByHand(w.older()) }},
 	{"undo by hand, newer", 1, func(w *walker) bool {
@@ -93,33 +89,6 @@ func (w *walker) step() string {
 			break
 		}
 	}
-}
-
-// hidingRegistry leaves tags out, as a registry does that lags or lost them.
-type hidingRegistry struct {
-	w    *walker
-	real http.Handler
-}
-
-func (h *hidingRegistry) ServeHTTP(out http.ResponseWriter, r *http.Request) {
-	if !strings.HasSuffix(r.URL.Path, "/tags/list") {
-		h.real.ServeHTTP(out, r)
-		return
-	}
-	recorded := httptest.NewRecorder()
-	h.real.ServeHTTP(recorded, r)
-	var list struct {
-		Name string   `json:"name"`
-		Tags []string `json:"tags"`
-	}
-	if json.Unmarshal(recorded.Body.Bytes(), &list) != nil {
-		http.Error(out, recorded.Body.String(), recorded.Code)
-		return
-	}
-	list.Tags = slices.DeleteFunc(list.Tags, func(tag string) bool { return h.w.hidden[tag] })
-	var body bytes.Buffer
-	_ = json.NewEncoder(&body).Encode(list)
-	_, _ = out.Write(body.Bytes())
 }
 
 func (w *walker) pushNewer() bool {
@@ -222,6 +191,14 @@ func (w *walker) revert(one bool, push func(map[string]string, string)) bool {
 		}
 	}
 	return w.set(values, push, "Revert what Pintle wrote\n\nIt is bad.")
+}
+
+// revertTwice undoes what stands, and then what stood before.
+func (w *walker) revertTwice() bool {
+	if !w.revert(false, w.onTop) {
+		return false
+	}
+	return w.revert(false, w.onTop)
 }
 
 // squashAndRevert makes the newest commit anew without its trailers, as a squash
@@ -524,8 +501,7 @@ func (w *walker) rollBack(revision int) bool {
 	head := w.person.head().Hash
 	report, err := w.engine().Rollback(w.t.Context(), "prod/"+w.policy, options)
 	if !ok {
-		var refused *reconcile.RefusedError
-		if !errors.As(err, &refused) || w.person.head().Hash != head {
+		if _, refused := errors.AsType[*reconcile.RefusedError](err); !refused || w.person.head().Hash != head {
 			w.t.Errorf("a rollback that is to be refused gives %v", err)
 		}
 		w.tally.add("rollback refused")
@@ -544,8 +520,7 @@ func (w *walker) resumes() bool {
 	want := w.resume()
 	report, err := w.warm.Resume(w.t.Context(), "prod/"+w.policy)
 	if w.suspended || len(w.now().fields) == 0 {
-		var refused *reconcile.RefusedError
-		if !errors.As(err, &refused) {
+		if _, refused := errors.AsType[*reconcile.RefusedError](err); !refused {
 			w.t.Errorf("a resume that is to be refused gives %v", err)
 		}
 		return false
@@ -562,7 +537,7 @@ func (w *walker) resumes() bool {
 // race lets two replicas sync at once: what one of them writes, the other does
 // not write again.
 func (w *walker) race() bool {
-	want := w.model.sync()
+	want := w.sync()
 	if len(want.moved) == 0 {
 		return false
 	}

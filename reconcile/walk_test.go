@@ -5,11 +5,13 @@ package reconcile_test
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log"
 	"maps"
 	"math/rand/v2"
+	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
@@ -212,7 +214,7 @@ func (w *walker) walk(steps int) {
 
 // check syncs as the model says, and sees that all that must always hold does.
 func (w *walker) check() {
-	want := w.model.sync()
+	want := w.sync()
 	before := w.held()
 	report, err := w.warm.Sync(context.WithoutCancel(w.t.Context()))
 	if err != nil {
@@ -231,7 +233,7 @@ func (w *walker) check() {
 // still sees that a second pass writes nothing, and that one who knows nothing
 // but the repository agrees.
 func (w *walker) still() {
-	settled := w.model.sync()
+	settled := w.sync()
 	if len(settled.moved) > 0 {
 		w.t.Errorf("the model does not come to rest: %v", settled)
 	}
@@ -345,4 +347,33 @@ func (w *walker) trustworthy(before map[string]ref, want prediction) {
 			w.t.Errorf("%s went down from %s to %s", path, before[path], held)
 		}
 	}
+}
+
+// hidingRegistry leaves tags out, as a registry does that lags or lost them.
+type hidingRegistry struct {
+	w    *walker
+	real http.Handler
+}
+
+func (h *hidingRegistry) ServeHTTP(out http.ResponseWriter, r *http.Request) {
+	if !strings.HasSuffix(r.URL.Path, "/tags/list") {
+		h.real.ServeHTTP(out, r)
+		return
+	}
+	recorded := httptest.NewRecorder()
+	h.real.ServeHTTP(recorded, r)
+	var list struct {
+		Name string   `json:"name"`
+		Tags []string `json:"tags"`
+	}
+	if json.Unmarshal(recorded.Body.Bytes(), &list) != nil {
+		http.Error(out, recorded.Body.String(), recorded.Code)
+		return
+	}
+	list.Tags = slices.DeleteFunc(list.Tags, func(tag string) bool { return h.w.hidden[tag] })
+	body, err := json.Marshal(list)
+	if err != nil {
+		h.w.t.Error(err)
+	}
+	_, _ = out.Write(body)
 }

@@ -37,14 +37,15 @@ func watch(ctx context.Context, engine watched, told *journal) error {
 	if err := told.report(report); err != nil {
 		return err
 	}
-	var plan agenda
+	plan, synced := agenda{}, true
 	for {
 		schedules, err := engine.Schedules(ctx)
 		if ctx.Err() != nil {
 			return nil //nolint:nilerr // a signal is the usual end
 		}
 		if err == nil {
-			err = plan.update(schedules, time.Now())
+			err = plan.update(schedules, time.Now(), synced)
+			synced = false
 		}
 		told.trouble("reading the schedules", err)
 
@@ -90,21 +91,17 @@ type appointment struct {
 	next     time.Time
 }
 
-// update takes in new and changed policies, which are due at once but for those
-// of the first time, and forgets policies that are gone. A schedule that cannot
+// update takes in new and changed policies, which are due at once unless all were
+// synced a moment ago, and forgets policies that are gone. A schedule that cannot
 // be read leaves its policy as it was.
-func (a *agenda) update(schedules map[string]reconcile.Schedule, now time.Time) error {
-	first := *a == nil
-	if first {
-		*a = agenda{}
-	}
-	maps.DeleteFunc(*a, func(name string, _ appointment) bool {
+func (a agenda) update(schedules map[string]reconcile.Schedule, now time.Time, synced bool) error {
+	maps.DeleteFunc(a, func(name string, _ appointment) bool {
 		_, stays := schedules[name]
 		return !stays
 	})
 	var failed error
 	for name, schedule := range schedules {
-		if known, found := (*a)[name]; found && known.schedule == schedule {
+		if known, found := a[name]; found && known.schedule == schedule {
 			continue
 		}
 		next, err := nextTime(schedule, now)
@@ -112,10 +109,10 @@ func (a *agenda) update(schedules map[string]reconcile.Schedule, now time.Time) 
 			failed = fmt.Errorf("cannot follow the schedule of %s: %w", name, err)
 			continue
 		}
-		if !first {
+		if !synced {
 			next = now
 		}
-		(*a)[name] = appointment{schedule, next}
+		a[name] = appointment{schedule, next}
 	}
 	return failed
 }

@@ -170,7 +170,7 @@ func (r *localRemote) untouched(ctx context.Context, branch string) error {
 	if err != nil {
 		return err
 	}
-	for _, file := range strings.Split(strings.TrimSpace(string(paths)), "\n") {
+	for file := range strings.SplitSeq(strings.TrimSpace(string(paths)), "\n") {
 		if !filepath.IsAbs(file) {
 			file = filepath.Join(r.dir, file)
 		}

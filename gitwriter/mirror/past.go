@@ -81,28 +81,37 @@ func (m *Mirror) lookUp(ctx context.Context, wanted map[step]bool) error {
 	} else if err := m.Need(ctx, missing); err != nil {
 		return err
 	}
-	for id, asked := range names {
+	for tree, asked := range names {
 		for _, name := range asked {
-			m.steps[step{id, name}] = plumbing.ZeroHash
+			m.steps[step{tree, name}] = plumbing.ZeroHash
 		}
-		store := m.store
-		if store.Objects[id] == nil {
-			store = passing
-		}
-		if o := store.Objects[id]; o == nil || o.Type() != plumbing.TreeObject {
-			continue
-		}
-		t, err := object.GetTree(store, id)
+		entries, err := entriesOf(tree, m.store, passing)
 		if err != nil {
-			return fmt.Errorf("cannot read tree %s: %w", id, err)
+			return err
 		}
-		for _, e := range t.Entries {
-			if s := (step{id, e.Name}); wanted[s] && (!fileID(e).IsZero() || !folderID(e).IsZero()) {
+		for _, e := range entries {
+			if s := (step{tree, e.Name}); wanted[s] && (!fileID(e).IsZero() || !folderID(e).IsZero()) {
 				m.steps[s] = e.Hash
 			}
 		}
 	}
 	return nil
+}
+
+// entriesOf reads a tree from the first of the stores that has it; none where it
+// is no tree.
+func entriesOf(id plumbing.Hash, stores ...*memory.Storage) ([]object.TreeEntry, error) {
+	for _, store := range stores {
+		if o := store.Objects[id]; o == nil || o.Type() != plumbing.TreeObject {
+			continue
+		}
+		t, err := object.GetTree(store, id)
+		if err != nil {
+			return nil, fmt.Errorf("cannot read tree %s: %w", id, err)
+		}
+		return t.Entries, nil
+	}
+	return nil, nil
 }
 
 // levels lists the files and all their folders by depth, each once.
