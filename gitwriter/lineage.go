@@ -9,20 +9,25 @@ import (
 	"github.com/pintle-dev/pintle/gitwriter/mirror"
 )
 
-// lineage tells how the commits that claim to be entries follow each other. It
-// grows with the history, and is made anew where the branch was forced elsewhere.
+// lineage tells how the commits that claim to be entries follow each other, and
+// where lines with claims of their own were merged. It grows with the history,
+// and is made anew where the branch was forced elsewhere.
 type lineage struct {
 	claims []claim
+	// merges are the numbers of claims that are such merges.
+	merges []int
 	// nearest holds, for each commit of the history, the claims that it directly
 	// follows, or is.
 	nearest [][]int
 	last    *mirror.Commit
 }
 
-// claim is a commit with trailers of Pintle's.
+// claim is a commit with trailers of Pintle's, or a merge of lines with some.
 type claim struct {
 	commit   *mirror.Commit
 	trailers []ledger.Trailer
+	// malformed are the policies of lines that begin as a trailer and are none.
+	malformed []string
 	// up are the claims that it directly follows.
 	up []int
 }
@@ -35,9 +40,14 @@ func (l *lineage) extend(history []*mirror.Commit) *lineage {
 	}
 	for _, c := range history[known:] {
 		nearest := l.join(c.Parents)
-		if trailers := ledger.Parse(c.Message); len(trailers) > 0 {
-			l.claims = append(l.claims, claim{c, trailers, nearest})
-			nearest = []int{len(l.claims) - 1}
+		trailers, malformed := ledger.Parse(c.Message)
+		if len(trailers)+len(malformed) > 0 || len(nearest) > 1 {
+			number := len(l.claims)
+			if len(nearest) > 1 {
+				l.merges = append(l.merges, number)
+			}
+			l.claims = append(l.claims, claim{c, trailers, malformed, nearest})
+			nearest = []int{number}
 		}
 		l.nearest = append(l.nearest, nearest)
 		l.last = c

@@ -34,7 +34,7 @@ func (r *Repository) Records(ctx context.Context, questions []Question) (map[str
 			return nil, err
 		}
 		records[q.Policy] = newRecord(q)
-		base := strings.Join(q.Past.Tips, " ")
+		base := strings.Join(q.Past.Bases(), " ")
 		groups[base] = append(groups[base], q)
 	}
 	for _, base := range slices.Sorted(maps.Keys(groups)) {
@@ -139,8 +139,11 @@ func (b *lookback) blame(i *interest, region region) {
 
 // meet looks at a slot in one commit, and tells whether those before it matter.
 func (b *lookback) meet(i *interest, c *mirror.Commit) bool {
-	value, there := b.value(c, i.slot)
-	if i.open && there && evidence(value, i.slot.Value, i.selection) {
+	held, there := b.slot(c, i.slot)
+	value := held.Value
+	// The image may have been served by another registry then.
+	moved := held.Foreign && held.digest != "" && held.digest == i.selection.Digest() && i.slot.digest != held.digest
+	if i.open && there && (moved || evidence(value, i.slot.Value, i.selection)) {
 		i.rec.Stood[i.slot.ID], i.open = true, false
 	}
 	return there && (i.open || value == i.slot.Value)
@@ -156,10 +159,11 @@ func evidence(past, now, selection ledger.Value) bool {
 
 // doer is the commit that made the slot what it is in another one.
 func (b *lookback) doer(region region, at *mirror.Commit, s Slot) *mirror.Commit {
+	after := region.afterBase()
 	for {
 		before := slices.IndexFunc(at.Parents, func(p *mirror.Commit) bool {
 			value, there := b.value(p, s)
-			return region.has(p) && there && value == s.Value
+			return after[p] && there && value == s.Value
 		})
 		if before < 0 {
 			return at
@@ -174,6 +178,9 @@ func (b *lookback) gone(ctx context.Context, q Question) ([]ledger.Sight, error)
 	entries := map[string]bool{}
 	for _, e := range q.Past.Entries {
 		entries[e.Commit] = true
+	}
+	for _, m := range q.Past.Merges {
+		entries[m.Commit] = true
 	}
 	lost := q.Past.Lost(valuesOf(q.Slots)[q.Policy])
 	for _, id := range slices.SortedFunc(maps.Keys(lost), ledger.SlotID.Compare) {

@@ -66,23 +66,40 @@ func (r *Repository) lookBack(ctx context.Context) (*lookback, error) {
 type region struct {
 	commits []*mirror.Commit
 	in      map[*mirror.Commit]bool
+	// old are the commits of the base.
+	old map[*mirror.Commit]bool
 }
 
 func (r region) has(c *mirror.Commit) bool { return r.in[c] }
+
+// afterBase are the commits of the region that came after one of the base; all
+// where there is none.
+func (r region) afterBase() map[*mirror.Commit]bool {
+	if len(r.old) == 0 {
+		return r.in
+	}
+	after := map[*mirror.Commit]bool{}
+	for _, c := range slices.Backward(r.commits) {
+		if slices.ContainsFunc(c.Parents, func(p *mirror.Commit) bool { return r.old[p] || after[p] }) {
+			after[c] = true
+		}
+	}
+	return after
+}
 
 // region goes from a commit back to the base, which are ids of commits; to the
 // roots where there is none.
 func (b *lookback) region(from *mirror.Commit, base []string) region {
 	const young, old = 1, 2
+	found := region{in: map[*mirror.Commit]bool{}, old: map[*mirror.Commit]bool{}}
 	marks := map[*mirror.Commit]int{from: young}
 	newest := from.Index
 	for _, id := range base {
 		if c := b.commit(id); c != nil {
-			marks[c] = old
+			marks[c], found.old[c] = old, true
 			newest = max(newest, c.Index)
 		}
 	}
-	found := region{in: map[*mirror.Commit]bool{}}
 	open := 1 // young ones that are not come to yet
 	if marks[from] == old {
 		open = 0
@@ -224,12 +241,17 @@ func (b *lookback) read(ctx context.Context, commits []*mirror.Commit, files []s
 // value is what a slot held in a commit that was read; false where the commit
 // did not have it.
 func (b *lookback) value(c *mirror.Commit, s Slot) (ledger.Value, bool) {
+	held, there := b.slot(c, s)
+	return held.Value, there
+}
+
+func (b *lookback) slot(c *mirror.Commit, s Slot) (Slot, bool) {
 	for _, held := range b.slots(c, s.ID.File) {
 		if held.Policy == s.Policy && held.ID == s.ID {
-			return held.Value, true
+			return held, true
 		}
 	}
-	return "", false
+	return Slot{}, false
 }
 
 // slots are those of a file in a commit that was read.
@@ -260,6 +282,9 @@ func (b *lookback) asNow(file string, fields []manifest.Field) []manifest.Field 
 	}
 	bound := slices.Clone(fields)
 	for i, f := range bound {
+		if _, known := b.Repository.bound.Images[f.Policy]; known {
+			continue
+		}
 		if now, ok := b.heads[file][f.Key]; ok {
 			bound[i].Policy, bound[i].Slot = now.Policy, now.Slot
 		}

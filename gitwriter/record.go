@@ -76,10 +76,10 @@ func (r *Repository) Ledgers(ctx context.Context, policies []string) (map[string
 	var claimants []claim
 	for n, c := range r.lineage.claims {
 		asked := false
-		for _, t := range c.trailers {
-			numbers, ok := claims[t.Policy]
-			if asked = asked || ok; ok && !slices.Contains(numbers, n) {
-				claims[t.Policy] = append(numbers, n)
+		for _, policy := range c.policies() {
+			numbers, ok := claims[policy]
+			if asked = asked || ok; ok {
+				claims[policy] = append(numbers, n)
 			}
 		}
 		if asked {
@@ -92,11 +92,56 @@ func (r *Repository) Ledgers(ctx context.Context, policies []string) (map[string
 	pasts := make(map[string]ledger.Past, len(policies))
 	var problems []manifest.Problem
 	for _, p := range policies {
-		past, wrong := r.prove(p, claims[p], history[len(history)-1])
+		numbers := slices.Concat(claims[p], r.lineage.merges)
+		slices.Sort(numbers)
+		past, wrong := r.prove(p, slices.Compact(numbers), history[len(history)-1])
+		if err := r.readMerges(ctx, p, past); err != nil {
+			return nil, nil, err
+		}
 		pasts[p] = past
 		problems = append(problems, wrong...)
 	}
 	return pasts, problems, nil
+}
+
+// policies are those that a claim names, each once.
+func (c claim) policies() []string {
+	names := slices.Clone(c.malformed)
+	for _, t := range c.trailers {
+		names = append(names, t.Policy)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// readMerges finds out what the slots of a policy held where lines with entries
+// of their own were merged.
+func (r *Repository) readMerges(ctx context.Context, policy string, past ledger.Past) error {
+	if len(past.Merges) == 0 {
+		return nil
+	}
+	b, err := r.lookBack(ctx)
+	if err != nil {
+		return err
+	}
+	files := slices.Sorted(maps.Keys(slotsByFile(nil, past)))
+	var commits []*mirror.Commit
+	for _, m := range past.Merges {
+		commits = append(commits, b.commit(m.Commit))
+		for _, side := range m.Sides {
+			commits = append(commits, b.commit(side.Commit))
+		}
+	}
+	if err := b.read(ctx, commits, files); err != nil {
+		return err
+	}
+	for i, m := range past.Merges {
+		past.Merges[i].Held = b.held(b.commit(m.Commit), policy, files)
+		for j, side := range m.Sides {
+			m.Sides[j].Held = b.held(b.commit(side.Commit), policy, files)
+		}
+	}
+	return nil
 }
 
 // prove keeps the claims of a policy that their commits' own diffs bear out, and
@@ -114,11 +159,11 @@ func (r *Repository) prove(policy string, claims []int, head *mirror.Commit) (le
 		for _, a := range after {
 			before = max(before, highest[a])
 		}
-		entry, wrong := match(c, policy, r.moves[c.commit.Hash])
-		if entry.Moves != nil && (entry.Revision <= before || entry.Revision > before+maxGap) {
-			wrong = fmt.Sprintf("commit %s claims revision %d of %s, which does not follow on %d: taken for an edit by hand", short(c.commit.Hash), entry.Revision, policy, before)
-			entry.Moves = nil
+		if len(after) > 1 {
+			past.Merges = append(past.Merges, r.mergeOf(c, after, accepted))
+			highest[n] = before
 		}
+		entry, wrong := r.entryOf(c, policy, before)
 		if wrong != "" {
 			problems = append(problems, manifest.Problem{Message: wrong})
 		}
@@ -133,6 +178,34 @@ func (r *Repository) prove(policy string, claims []int, head *mirror.Commit) (le
 	}
 	past.Tips = r.commitsOf(r.lineage.nearestOf(r.lineage.nearest[head.Index], accepted))
 	return past, problems
+}
+
+// entryOf is what a commit did as an entry of a policy whose highest revision
+// before it is given, or why it is none.
+func (r *Repository) entryOf(c claim, policy string, before int) (ledger.Entry, string) {
+	if !slices.Contains(c.policies(), policy) {
+		return ledger.Entry{}, ""
+	}
+	if len(c.commit.Parents) > 1 {
+		return ledger.Entry{}, fmt.Sprintf("commit %s is a merge, and claims to be an entry of %s: ignored", short(c.commit.Hash), policy)
+	}
+	entry, wrong := match(c, policy, r.moves[c.commit.Hash])
+	if entry.Moves != nil && (entry.Revision <= before || entry.Revision > before+maxGap) {
+		return ledger.Entry{}, fmt.Sprintf("commit %s claims revision %d of %s, which does not follow on %d: taken for an edit by hand", short(c.commit.Hash), entry.Revision, policy, before)
+	}
+	if slices.Contains(c.malformed, policy) {
+		wrong = fmt.Sprintf("commit %s has a line of Pintle's on %s that can't be read: ignored", short(c.commit.Hash), policy)
+	}
+	return entry, wrong
+}
+
+// mergeOf is a merge of lines with accepted claims of their own.
+func (r *Repository) mergeOf(c claim, after []int, accepted func(int) bool) ledger.Merge {
+	m := ledger.Merge{Commit: c.commit.Hash.String(), Order: c.commit.Index, After: r.commitsOf(after)}
+	for _, p := range c.commit.Parents {
+		m.Sides = append(m.Sides, ledger.Side{Commit: p.Hash.String(), After: r.commitsOf(r.lineage.nearestOf(r.lineage.nearest[p.Index], accepted))})
+	}
+	return m
 }
 
 func (r *Repository) commitsOf(claims []int) []string {

@@ -33,6 +33,8 @@ type Slot struct {
 	Foreign bool
 	// name is written in place of the one that is there, where it is set.
 	name string
+	// digest is what the slot has of one, of whatever image.
+	digest string
 }
 
 // Slots puts fields together that form one reference. images maps policies to
@@ -78,7 +80,7 @@ func (s *Slot) read(image string) {
 			s.Foreign = true
 		}
 	}
-	s.Value = ledger.Unknown
+	s.Value, s.digest = ledger.Unknown, digest
 	if !s.Foreign {
 		s.Value = ledger.NewValue(tag, digest)
 	}

@@ -85,12 +85,27 @@ func (e *Engine) settle(ctx context.Context, o *outcome, pass *registry.Pass) er
 		}
 	}
 	if o.rule.NeedsCreated() && o.selection != "" {
-		dateCurrent(ctx, pass, o.declared, o.resolution, valuesOf(o.slots))
+		dateCurrent(ctx, pass, o.declared, o.resolution, slices.Concat(valuesOf(o.slots), o.record.Vetoes))
+		// What the registry has no more can't come back, nor be ranked by its date.
+		gone := func(v ledger.Value) bool {
+			_, err := pass.Digest(ctx, o.spec.Image, v.Digest())
+			return v.Digest() != "" && isMissing(err)
+		}
+		o.record.Vetoes = slices.DeleteFunc(o.record.Vetoes, gone)
 	}
-	if o.rule.FollowsTag() && o.due() && o.spec.Pin == nil && o.order == nil {
+	if o.due() && o.spec.Pin == nil && o.order == nil && (o.rule.FollowsTag() || o.moved()) {
 		o.wavering = e.wavering(ctx, o)
 	}
 	return e.judge(ctx, o)
+}
+
+// moved tells whether the selection is the tag that a slot holds, with another
+// digest.
+func (o *outcome) moved() bool {
+	return slices.ContainsFunc(o.slots, func(s gitwriter.Slot) bool {
+		held := o.past.Known(s.Value)
+		return held.Tag() == o.aim.Tag() && held.Digest() != "" && held.Digest() != o.aim.Digest()
+	})
 }
 
 // bind finds the slots of every policy, and the markers that name none.

@@ -184,6 +184,11 @@ func dateCurrent(ctx context.Context, pass *registry.Pass, p declared, r resolut
 		if _, listed := r.created[v.Tag()]; listed || v.Digest() == "" {
 			continue
 		}
+		// That it was dated once does not say that the registry still has it: one
+		// who never asked before could not tell.
+		if _, err := pass.Digest(ctx, p.spec.Image, v.Digest()); err != nil {
+			continue
+		}
 		if created, err := pass.Created(ctx, p.spec.Image, v.Digest()); err == nil {
 			r.created[v.Digest()] = created
 		}

@@ -479,9 +479,12 @@ func (w *walker) unpin() bool {
 
 // forge commits a trailer that its diff does not bear out.
 func (w *walker) forge() bool {
-	forged := ref{"1.0.0", w.tags["1.0.0"]}
-	w.person.push(w.person.files(w.person.head()), fmt.Sprintf("Forged\n\nPintle-Update: prod/%s %d %s/app 1.0.0 -> %s@%s cause=resume\n",
-		w.policy, 1+w.r.IntN(50), w.host, forged.tag, forged.digest))
+	message := fmt.Sprintf("Forged\n\nPintle-Update: prod/%s %d %s/app 0.9.0 -> 1.0.0@%s cause=resume\n",
+		w.policy, w.nextRevision()+w.r.IntN(9), w.host, w.tags["1.0.0"])
+	if r, ok := w.older(); ok && w.r.IntN(2) == 0 {
+		return w.set(map[string]ref{"a.yaml": r, "b.yaml": r}, w.onTop, message)
+	}
+	w.person.push(w.person.files(w.person.head()), message)
 	w.add(w.now().fields, nil)
 	return true
 }

@@ -60,10 +60,31 @@ type Sight struct {
 	After []string
 }
 
+// Merge is where lines with entries of their own were merged.
+type Merge struct {
+	Commit string
+	Order  int
+	// After are the entries that it directly follows, Sides its parents, Held what
+	// slots held then.
+	After []string
+	Sides []Side
+	Held  map[SlotID]Value
+}
+
+// Side is a parent of a merge.
+type Side struct {
+	Commit string
+	After  []string
+	Held   map[SlotID]Value
+}
+
 // Past is all that Git says of a policy up to the branch's head.
 type Past struct {
 	// Entries are proven, in any order.
 	Entries []Entry
+	// Merges are those of lines with entries. An entry or a head that comes after
+	// one directly follows the merge.
+	Merges []Merge
 	// Tips are the entries that the head directly follows.
 	Tips []string
 	// Gone are the slots that entries moved and the head does not have.
@@ -84,11 +105,38 @@ func (p Past) Known(v Value) Value {
 	return newest.Wrote()
 }
 
+// Bases are the entries that the head directly follows, without merges.
+func (p Past) Bases() []string {
+	merges := map[string][]string{}
+	for _, m := range p.Merges {
+		merges[m.Commit] = m.After
+	}
+	var bases []string
+	seen := map[string]bool{}
+	for todo := slices.Clone(p.Tips); len(todo) > 0; {
+		commit := todo[0]
+		todo = todo[1:]
+		if seen[commit] {
+			continue
+		}
+		seen[commit] = true
+		if after, merged := merges[commit]; merged {
+			todo = append(todo, after...)
+		} else {
+			bases = append(bases, commit)
+		}
+	}
+	return bases
+}
+
 // Lost maps the slots that entries moved and the head does not have to the
 // commits of the newest entries that did.
 func (p Past) Lost(head map[SlotID]Value) map[SlotID][]string {
 	lost := map[SlotID][]string{}
 	r := newReader(p)
+	for _, m := range p.Merges {
+		r.entries[m.Commit] = &Entry{Commit: m.Commit, Order: m.Order, After: m.After}
+	}
 	for _, e := range p.Entries {
 		for id := range e.Moves {
 			if _, there := head[id]; there || lost[id] != nil {
@@ -144,8 +192,8 @@ func (s *Standing) Vetoed(v Value) bool {
 // head, a slot that holds another value than the entry left there was moved by
 // somebody else: what the entry wrote is vetoed, and so is all that was written
 // after the value that the slot went back to. A vetoed value that somebody put
-// back is vetoed no more. Entries on two branches that were merged do not undo
-// each other: the slot has to hold what one of them left.
+// back is vetoed no more. Where two lines with entries were merged, what was
+// undone on either counts, and what the merge left is what stands from then on.
 func Read(past Past, head map[SlotID]Value) Standing {
 	r := newReader(past)
 	s := Standing{Left: map[SlotID]Move{}, Undone: map[SlotID]bool{}, RolledBack: map[SlotID]string{}, From: map[SlotID]Sight{}}
@@ -155,6 +203,10 @@ func Read(past Past, head map[SlotID]Value) Standing {
 			if undone {
 				s.Back, s.Moved = true, append(s.Moved, *step.sight)
 			}
+			continue
+		}
+		if step.merge != nil {
+			s.join(r, step.merge)
 			continue
 		}
 		e := step.entry
@@ -176,6 +228,38 @@ func Read(past Past, head map[SlotID]Value) Standing {
 	}
 	slices.Sort(s.Vetoes)
 	return s
+}
+
+// join takes note of what the sides of a merge held, and of what the merge made
+// of it: a value of one side that the other did not have is put back.
+func (s *Standing) join(r *reader, m *Merge) {
+	for _, side := range m.Sides {
+		if s.observe(r, side.After, side.Held) {
+			s.Back = true
+		}
+	}
+	left := &Entry{Commit: m.Commit, Order: m.Order, After: m.After, Moves: map[SlotID]Move{}}
+	for id, value := range m.Held {
+		last := r.last(m.After, id)
+		if len(last) == 0 {
+			continue
+		}
+		if slices.ContainsFunc(m.Sides, func(side Side) bool { return side.Held[id] != value }) {
+			s.lift(value)
+		}
+		move := Move{Old: value, New: value, Wrote: Unknown}
+		for _, e := range last {
+			if e.Moves[id].New == value {
+				move.Wrote = e.Moves[id].Wrote
+			}
+		}
+		if move.Wrote == Unknown { // It is what no entry left.
+			s.Back = true
+			s.veto(r.since(last, id, value))
+		}
+		left.Moves[id] = move
+	}
+	r.entries[m.Commit] = left
 }
 
 // place finds out how a slot at the head came to hold what it holds.
@@ -272,6 +356,7 @@ type step struct {
 	order int
 	entry *Entry
 	sight *Sight
+	merge *Merge
 }
 
 // inOrder lists entries and sights as they came.
@@ -282,6 +367,9 @@ func inOrder(past Past) []step {
 	}
 	for i := range past.Gone {
 		steps = append(steps, step{order: past.Gone[i].Order, sight: &past.Gone[i]})
+	}
+	for i := range past.Merges {
+		steps = append(steps, step{order: past.Merges[i].Order, merge: &past.Merges[i]})
 	}
 	slices.SortStableFunc(steps, func(a, b step) int { return cmp.Compare(a.order, b.order) })
 	return steps

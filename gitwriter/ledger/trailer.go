@@ -57,15 +57,22 @@ var (
 
 // Parse returns Pintle's trailers of a commit message, as `git
 // interpret-trailers --parse` reads them: from the last paragraph, if it is one
-// of trailers. Lines of Pintle's that are malformed are left out.
-func Parse(message string) []Trailer {
-	var found []Trailer
+// of trailers. Of lines of Pintle's that are malformed it returns the policy.
+func Parse(message string) (found []Trailer, malformed []string) {
 	for _, line := range lastParagraph(message) {
-		if t, ok := parseLine(line); ok {
+		key, text, _ := strings.Cut(line, ":")
+		if key != UpdateKey && key != RollbackKey {
+			continue
+		}
+		words := strings.Fields(text)
+		if t, ok := parseWords(words); ok {
+			t.Rollback = key == RollbackKey
 			found = append(found, t)
+		} else if len(words) > 0 {
+			malformed = append(malformed, words[0])
 		}
 	}
-	return found
+	return found, malformed
 }
 
 // lastParagraph returns the lines of the message's trailer block, if it has one.
@@ -88,16 +95,11 @@ func lastParagraph(message string) []string {
 	return block
 }
 
-func parseLine(line string) (Trailer, bool) {
-	key, text, _ := strings.Cut(line, ":")
-	if key != UpdateKey && key != RollbackKey {
-		return Trailer{}, false
-	}
-	words := strings.Fields(text)
+func parseWords(words []string) (Trailer, bool) {
 	if len(words) < 7 || words[4] != "->" {
 		return Trailer{}, false
 	}
-	t := Trailer{Rollback: key == RollbackKey, Policy: words[0], Image: words[2]}
+	t := Trailer{Policy: words[0], Image: words[2]}
 	revision, err := strconv.Atoi(words[1])
 	var okOld, okNew bool
 	t.Revision = revision

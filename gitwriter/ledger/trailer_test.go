@@ -46,7 +46,8 @@ func TestParse(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			if diff := cmp.Diff(c.want, Parse(c.message)); diff != "" {
+			found, _ := Parse(c.message)
+			if diff := cmp.Diff(c.want, found); diff != "" {
 				t.Errorf("trailers (-want +got):\n%s", diff)
 			}
 			if got := byGit(t, c.message); c.want != nil && len(got) != len(c.want) {
@@ -78,8 +79,9 @@ func FuzzParse(f *testing.F) {
 	f.Add("Update\n\n" + sample().String() + "\n")
 	f.Add("a\n\n \n\tb: c\nPintle-Rollback: x/y 1 z ? -> 1 cause=build/a/b")
 	f.Fuzz(func(t *testing.T, message string) {
-		for _, trailer := range Parse(message) {
-			again := Parse("Title\n\n" + trailer.String() + "\n")
+		found, _ := Parse(message)
+		for _, trailer := range found {
+			again, _ := Parse("Title\n\n" + trailer.String() + "\n")
 			if diff := cmp.Diff([]Trailer{trailer}, again); diff != "" {
 				t.Errorf("%q does not survive (-want +got):\n%s", trailer, diff)
 			}

@@ -5,7 +5,9 @@ package decide
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/pintle-dev/pintle/gitwriter/ledger"
 	"github.com/pintle-dev/pintle/policy"
@@ -304,7 +306,22 @@ func by(d Doer, now time.Time) string {
 	if d.Commit == "" {
 		return ""
 	}
-	return fmt.Sprintf(" by %s (%s, %s ago)", d.Commit[:min(len(d.Commit), 9)], d.Name, age(now.Sub(d.When)))
+	return fmt.Sprintf(" by %s (%s, %s ago)", d.Commit[:min(len(d.Commit), 9)], printable(d.Name), age(now.Sub(d.When)))
+}
+
+// printable is a name that somebody gave himself, fit for a line.
+func printable(name string) string {
+	const longest = 80
+	name = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, strings.ToValidUTF8(name, "?"))
+	if runes := []rune(name); len(runes) > longest {
+		return string(runes[:longest]) + "…"
+	}
+	return name
 }
 
 func age(d time.Duration) string {
