@@ -138,7 +138,7 @@ func (b *lookback) commit(id string) *mirror.Commit {
 
 const (
 	firstBatch = 64
-	maxBatch   = 4096
+	maxBatch   = 4000
 )
 
 // walk shows what files held in the commits of a region, children before
