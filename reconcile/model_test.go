@@ -446,7 +446,7 @@ func (m *model) verdict(order string, s standing, stood map[string]bool, path st
 			}
 		}
 		for other := range m.now().fields {
-			byHand := movedBack(other) && !s.rolled[other]
+			byHand := movedBack(other) && (s.undone[other] || stood[other])
 			since, moved := s.since[other]
 			if !moved {
 				since = m.since(other, len(m.line)-1)

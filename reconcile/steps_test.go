@@ -24,49 +24,49 @@ type step struct {
 
 var steps = []step{
 	{"nothing", 1, func(*walker) bool { return true }},
-	{"push newer", 6, (*walker).pushNewer},
+	{"push newer", 14, (*walker).pushNewer},
 	{"push backport", 2, (*walker).pushBackport},
 	{"push again", 1, (*walker).pushAgain},
-	{"hide newest", 2, (*walker).hideNewest},
+	{"hide newest", 4, (*walker).hideNewest},
 	{"hide all", 1, (*walker).hideAll},
-	{"show all", 4, (*walker).showAll},
-	{"undo by revert", 5, func(w *walker) bool { return w.revert(false, w.onTop) }},
+	{"show all", 10, (*walker).showAll},
+	{"undo by revert", 7, func(w *walker) bool { return w.revert(false, w.onTop) }},
 	{"undo by merged revert", 3, func(w *walker) bool { return w.revert(false, w.merged) }},
-	{"undo of one field", 2, func(w *walker) bool { return w.revert(true, w.onTop) }},
-	{"undo after a squash", 3, (*walker).squashAndRevert},
-	{"undo by cherry-pick", 1, (*walker).pickBack},
-	{"undo twice", 2, func(w *walker) bool { return w.revertTwice() }},
-	{"undo of an undo", 2, (*walker).revertRevert},
-	{"undo by hand, older", 3, func(w *walker) bool { return w.setByHand(w.older()) }},
-	{"undo by hand, newer", 1, func(w *walker) bool {
+	{"undo of one field", 4, func(w *walker) bool { return w.revert(true, w.onTop) }},
+	{"undo after a squash", 14, (*walker).squashAndRevert},
+	{"undo by cherry-pick", 10, (*walker).pickBack},
+	{"undo twice", 10, func(w *walker) bool { return w.revertTwice() }},
+	{"undo of an undo", 4, (*walker).revertRevert},
+	{"undo by hand, older", 4, func(w *walker) bool { return w.setByHand(w.older()) }},
+	{"undo by hand, newer", 2, func(w *walker) bool {
 		return w.setByHand(ref{tag: fmt.Sprintf("1.%d.0", w.pushed+1+w.r.IntN(2))}, true)
 	}},
-	{"undo by hand, unknown", 1, func(w *walker) bool { return w.setByHand(ref{tag: "hotfix"}, true) }},
-	{"undo by hand, another image", 1, func(w *walker) bool { return w.setByHand(ref{}, true) }},
-	{"undo by force", 1, (*walker).dropNewest},
+	{"undo by hand, unknown", 2, func(w *walker) bool { return w.setByHand(ref{tag: "hotfix"}, true) }},
+	{"undo by hand, another image", 2, func(w *walker) bool { return w.setByHand(ref{}, true) }},
+	{"undo by force", 8, (*walker).dropNewest},
 	{"set back", 3, (*walker).setBack},
 	{"pull with a merge", 2, (*walker).pull},
-	{"rebase", 1, (*walker).rebase},
+	{"rebase", 8, (*walker).rebase},
 	{"move file", 2, (*walker).moveFile},
 	{"remove field", 2, (*walker).removeField},
-	{"add field", 4, (*walker).addField},
+	{"add field", 8, (*walker).addField},
 	{"rename policy", 1, (*walker).renamePolicy},
-	{"narrow rule", 1, (*walker).narrow},
-	{"widen rule", 2, (*walker).widen},
-	{"pin revision", 1, (*walker).pinRevision},
+	{"narrow rule", 2, (*walker).narrow},
+	{"widen rule", 6, (*walker).widen},
+	{"pin revision", 2, (*walker).pinRevision},
 	{"pin tag", 1, (*walker).pinTag},
 	{"pin digest", 1, (*walker).pinDigest},
 	{"pin nothing there", 1, (*walker).pinNothing},
-	{"unpin", 6, (*walker).unpin},
+	{"unpin", 20, (*walker).unpin},
 	{"suspend", 1, func(w *walker) bool { return w.declare(&w.suspended, true) }},
-	{"go on", 2, func(w *walker) bool { return w.declare(&w.suspended, false) }},
+	{"go on", 12, func(w *walker) bool { return w.declare(&w.suspended, false) }},
 	{"ask for age", 1, func(w *walker) bool { return w.declare(&w.young, true) }},
-	{"ask for no age", 2, func(w *walker) bool { return w.declare(&w.young, false) }},
+	{"ask for no age", 12, func(w *walker) bool { return w.declare(&w.young, false) }},
 	{"forge a trailer", 1, (*walker).forge},
-	{"undo by rollback", 4, func(w *walker) bool { return w.rollBack(0) }},
+	{"undo by rollback", 8, func(w *walker) bool { return w.rollBack(0) }},
 	{"undo by rollback to a revision", 2, (*walker).rollBackTo},
-	{"resume", 3, (*walker).resumes},
-	{"two at once", 2, (*walker).race},
+	{"resume", 8, (*walker).resumes},
+	{"two at once", 3, (*walker).race},
 	{"restart", 1, func(w *walker) bool { w.warm = w.engine(); return true }},
 }
 
@@ -537,9 +537,10 @@ func (w *walker) resumes() bool {
 	return len(want.moved) > 0
 }
 
-// race lets two replicas sync at once: what one of them writes, the other does
-// not write again.
+// race lets two replicas find a newer tag at once: what one of them writes, the
+// other does not write again.
 func (w *walker) race() bool {
+	w.pushNewer()
 	want := w.sync()
 	if len(want.moved) == 0 {
 		return false

@@ -225,6 +225,7 @@ func (w *walker) check() {
 	w.trustworthy(before, want)
 	if len(report.Commits) > 0 {
 		w.tally.add("verdict " + string(reconcile.Due)) // As a plan would have put it.
+		w.tally.add("verdict " + string(want.reason))
 	}
 	w.wrote(want)
 	w.still()
