@@ -179,7 +179,7 @@ func (r *localRemote) untouched(ctx context.Context, branch string) error {
 				Hint: "wait for it, or remove the file if no git runs"}
 		}
 	}
-	changed, err := r.git(ctx, nil, "status", "--porcelain", "--untracked-files=no")
+	changed, err := r.git(ctx, nil, "status", "--porcelain", "--untracked-files=no", "--ignore-submodules=all")
 	if err == nil && len(changed) > 0 {
 		err = &Error{Repository: r.dir, Op: "push to", Kind: Rejected, Err: errors.New("the checkout is not clean"), Hint: "commit or stash what `git status` lists"}
 	}
