@@ -23,9 +23,8 @@ type Edit struct {
 }
 
 // Edits finds the edits of a policy by hand, the first binding of a field among
-// them, the newest first. It reads
-// all that the history has of the files with slots of the policy, and fails
-// where that is too much.
+// them, the newest first. It reads all that the history has of the files with
+// slots of the policy, and fails where that is too much.
 func (r *Repository) Edits(ctx context.Context, policy string, slots []Slot, past ledger.Past) ([]Edit, error) {
 	b, err := r.lookBack(ctx)
 	if err != nil {
@@ -35,14 +34,13 @@ func (r *Repository) Edits(ctx context.Context, policy string, slots []Slot, pas
 	for _, e := range past.Entries {
 		entries[e.Commit] = true
 	}
-	bound := slotsByFile(slots, past)
-	ids := slices.Sorted(maps.Keys(bound))
+	files := filesOf(slots, past)
 	region := b.region(b.history[len(b.history)-1], nil)
 	seen := map[*mirror.Commit]bool{}
-	complete, err := b.walk(ctx, region, ids, func(c *mirror.Commit, _ string) bool {
+	complete, err := b.walk(ctx, region, files, func(c *mirror.Commit, _ string) bool {
 		seen[c] = true
 		// What came before the first field was bound is of no interest.
-		return len(b.held(c, policy, ids)) > 0 || len(b.entriesBefore(c, entries)) > 0
+		return len(b.held(c, policy, files)) > 0 || len(b.entriesBefore(c, entries)) > 0
 	})
 	if err == nil && !complete {
 		err = fmt.Errorf("cannot read the history of %s: its fields' past is longer than the %d commits that are read", policy, b.maxLookBack)
@@ -55,15 +53,15 @@ func (r *Repository) Edits(ctx context.Context, policy string, slots []Slot, pas
 		if entries[c.Hash.String()] || !seen[c] {
 			continue
 		}
-		if values := b.editedTo(c, policy, ids); len(values) > 0 {
+		if values := b.editedTo(c, policy, files); len(values) > 0 {
 			edits = append(edits, Edit{authorOf(c), values, c.Index})
 		}
 	}
 	return edits, nil
 }
 
-// slotsByFile names the files that hold slots of a policy, or did.
-func slotsByFile(slots []Slot, past ledger.Past) map[string]bool {
+// filesOf are the files that hold slots of a policy, or did, sorted.
+func filesOf(slots []Slot, past ledger.Past) []string {
 	files := map[string]bool{}
 	for _, s := range slots {
 		files[s.ID.File] = true
@@ -73,7 +71,7 @@ func slotsByFile(slots []Slot, past ledger.Past) map[string]bool {
 			files[id.File] = true
 		}
 	}
-	return files
+	return slices.Sorted(maps.Keys(files))
 }
 
 // entriesBefore are the entries that a commit directly follows, or is.

@@ -41,7 +41,7 @@ func (p Planned) Subject() string {
 	var tags []string
 	for _, u := range p.Updates {
 		word := u.Wrote.Tag()
-		switch digest := shortDigest(u.Wrote.Digest()); {
+		switch digest := u.Wrote.ShortDigest(); {
 		case word == "":
 			word = digest
 		case u.Slot.Value.Tag() == word:
@@ -69,11 +69,6 @@ func (p Planned) verb() string {
 		return "Pin"
 	}
 	return "Update"
-}
-
-func shortDigest(digest string) string {
-	algorithm, hex, _ := strings.Cut(digest, ":")
-	return algorithm + ":" + hex[:min(len(hex), 12)]
 }
 
 // Message is the whole message: what moved where, and the trailers that make

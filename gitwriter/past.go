@@ -293,7 +293,8 @@ func (b *lookback) asNow(file string, fields []manifest.Field) []manifest.Field 
 }
 
 // HeldSince tells whether a file held something in the parents of a commit and
-// in all that came after it. Where there was no such file, it may have.
+// in all that came after it. Where there was no such file, or more commits than
+// are read, it may have.
 func (r *Repository) HeldSince(ctx context.Context, commit, file string, holds func(content []byte) bool) (bool, error) {
 	b, err := r.lookBack(ctx)
 	if err != nil {
@@ -311,8 +312,13 @@ func (r *Repository) HeldSince(ctx context.Context, commit, file string, holds f
 			commits = append(commits, young)
 		}
 	}
-	if err := b.read(ctx, commits, []string{file}); err != nil {
-		return false, err
+	if len(commits) > r.maxLookBack {
+		return true, nil
+	}
+	for batch := range slices.Chunk(commits, maxBatch) {
+		if err := b.read(ctx, batch, []string{file}); err != nil {
+			return false, err
+		}
 	}
 	known := map[plumbing.Hash]bool{plumbing.ZeroHash: true}
 	for _, each := range commits {

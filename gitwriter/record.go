@@ -124,7 +124,7 @@ func (r *Repository) readMerges(ctx context.Context, policy string, past ledger.
 	if err != nil {
 		return err
 	}
-	files := slices.Sorted(maps.Keys(slotsByFile(nil, past)))
+	files := filesOf(nil, past)
 	var commits []*mirror.Commit
 	for _, m := range past.Merges {
 		commits = append(commits, b.commit(m.Commit))

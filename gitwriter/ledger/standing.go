@@ -36,8 +36,7 @@ type Entry struct {
 	Moves    map[SlotID]Move
 	// Order is the commit's place in the history: ancestors have lower ones.
 	Order int
-	// After are the commits of the entries that this one directly follows: one,
-	// but where branches were merged.
+	// After is the commit of the entry or merge that this one directly follows.
 	After []string
 }
 
@@ -231,7 +230,8 @@ func Read(past Past, head map[SlotID]Value) Standing {
 }
 
 // join takes note of what the sides of a merge held, and of what the merge made
-// of it: a value of one side that the other did not have is put back.
+// of it: a value of one side that the other did not have is put back. As in
+// observe, what one slot lifts and another casts is cast.
 func (s *Standing) join(r *reader, m *Merge) {
 	for _, side := range m.Sides {
 		if s.observe(r, side.After, side.Held) {
@@ -239,6 +239,7 @@ func (s *Standing) join(r *reader, m *Merge) {
 		}
 	}
 	left := &Entry{Commit: m.Commit, Order: m.Order, After: m.After, Moves: map[SlotID]Move{}}
+	var undone []Move
 	for id, value := range m.Held {
 		last := r.last(m.After, id)
 		if len(last) == 0 {
@@ -248,17 +249,15 @@ func (s *Standing) join(r *reader, m *Merge) {
 			s.lift(value)
 		}
 		move := Move{Old: value, New: value, Wrote: Unknown}
-		for _, e := range last {
-			if e.Moves[id].New == value {
-				move.Wrote = e.Moves[id].Wrote
-			}
-		}
-		if move.Wrote == Unknown { // It is what no entry left.
+		if at := slices.IndexFunc(last, func(e *Entry) bool { return e.Moves[id].New == value }); at >= 0 {
+			move.Wrote = last[at].Moves[id].Wrote
+		} else {
 			s.Back = true
-			s.veto(r.since(last, id, value))
+			undone = append(undone, r.since(last, id, value)...)
 		}
 		left.Moves[id] = move
 	}
+	s.veto(undone)
 	r.entries[m.Commit] = left
 }
 
@@ -351,7 +350,7 @@ func newReader(past Past) *reader {
 	return r
 }
 
-// step is an entry or a sight.
+// step is an entry, a sight or a merge.
 type step struct {
 	order int
 	entry *Entry
@@ -359,9 +358,9 @@ type step struct {
 	merge *Merge
 }
 
-// inOrder lists entries and sights as they came.
+// inOrder lists entries, sights and merges as they came.
 func inOrder(past Past) []step {
-	steps := make([]step, 0, len(past.Entries)+len(past.Gone))
+	steps := make([]step, 0, len(past.Entries)+len(past.Gone)+len(past.Merges))
 	for i := range past.Entries {
 		steps = append(steps, step{order: past.Entries[i].Order, entry: &past.Entries[i]})
 	}

@@ -115,3 +115,42 @@ func TestReadInAnyOrder(t *testing.T) {
 		}
 	}
 }
+
+// mergedPast is two lines on one entry, each with an entry of its own, merged.
+func mergedPast(a, b Value) Past {
+	both := func(v Value) map[SlotID]Value { return map[SlotID]Value{slotA: v, slotB: v} }
+	first, main, release := wrote(1, v0, v1, slotA, slotB), wrote(2, v1, v2, slotA, slotB), wrote(3, v1, v3, slotA, slotB)
+	main.After, release.After = []string{first.Commit}, []string{first.Commit}
+	merge := Merge{Commit: "merge", Order: 4, After: []string{main.Commit, release.Commit}, Held: map[SlotID]Value{slotA: a, slotB: b},
+		Sides: []Side{{Commit: main.Commit, After: []string{main.Commit}, Held: both(v2)}, {Commit: release.Commit, After: []string{release.Commit}, Held: both(v3)}}}
+	return Past{Entries: []Entry{first, main, release}, Merges: []Merge{merge}, Tips: []string{"merge"}}
+}
+
+// TestReadOfAMerge: a value that one slot puts back and another undoes is vetoed,
+// whichever of the two is looked at first.
+func TestReadOfAMerge(t *testing.T) {
+	for range 100 {
+		head := map[SlotID]Value{slotA: v2, slotB: v0}
+		s := Read(mergedPast(v2, v0), head)
+		if diff := cmp.Diff([]Value{v1, v2, v3}, s.Vetoes); diff != "" {
+			t.Fatalf("vetoes (-want +got):\n%s", diff)
+		}
+	}
+}
+
+// TestReadOfTwoMerges: what the first merge left stands, and the second one,
+// which left it as it was, undoes nothing.
+func TestReadOfTwoMerges(t *testing.T) {
+	past := mergedPast(v2, v0)
+	resume, other := wrote(4, v2, v3, slotA), wrote(5, v2, v3, slotA)
+	resume.Cause, resume.Order, other.Order = CauseResume, 6, 5
+	resume.After, other.After = []string{"merge"}, []string{"merge"}
+	held := map[SlotID]Value{slotA: v3, slotB: v0}
+	past.Entries = append(past.Entries, resume, other)
+	past.Merges = append(past.Merges, Merge{Commit: "second", Order: 7, After: []string{resume.Commit, other.Commit}, Held: held,
+		Sides: []Side{{Commit: resume.Commit, After: []string{resume.Commit}, Held: held}, {Commit: other.Commit, After: []string{other.Commit}, Held: held}}})
+	past.Tips = []string{"second"}
+	if s := Read(past, held); len(s.Vetoes) != 0 || s.Back {
+		t.Errorf("after the resume: vetoes %v, moved back: %v", s.Vetoes, s.Back)
+	}
+}

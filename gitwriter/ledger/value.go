@@ -67,6 +67,11 @@ func (v Value) Tag() string { tag, _ := v.split(); return tag }
 // Digest is the value's digest, or empty.
 func (v Value) Digest() string { _, digest := v.split(); return digest }
 
+// ShortDigest is the value's digest as people read it, cut to 12 digits.
+func (v Value) ShortDigest() string {
+	return v.Digest()[:min(len(v.Digest()), len("sha256:")+12)]
+}
+
 // Covers tells whether o says nothing else than v does: each part that o has is
 // equal in v.
 func (v Value) Covers(o Value) bool {

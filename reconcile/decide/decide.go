@@ -151,7 +151,7 @@ func (p Policy) holds() string {
 func (p Policy) due(s Slot) Verdict {
 	from, to := Show(s.Value), Show(p.Selection)
 	if from == to && s.Value.Digest() != "" {
-		from, to = from+" at "+shortDigest(s.Value), to+" at "+shortDigest(p.Selection)
+		from, to = from+" at "+s.Value.ShortDigest(), to+" at "+p.Selection.ShortDigest()
 	}
 	message := fmt.Sprintf("moves from %s to %s", from, to)
 	switch {
@@ -295,11 +295,7 @@ func Show(v ledger.Value) string {
 	case v.Tag() != "":
 		return v.Tag()
 	}
-	return shortDigest(v)
-}
-
-func shortDigest(v ledger.Value) string {
-	return v.Digest()[:min(len(v.Digest()), len("sha256:")+12)]
+	return v.ShortDigest()
 }
 
 func by(d Doer, now time.Time) string {
