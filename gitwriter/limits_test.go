@@ -24,7 +24,7 @@ func TestLookBackIsBounded(t *testing.T) {
 	gitserver.Git(t, clone, "push", "--quiet", "origin", "main")
 	selection := ledger.NewValue("1.1.0", "sha256:"+strings.Repeat("a", 64))
 	for limit, want := range map[int]string{100: "its fields' past is longer than the 100 commits that are read", maxLookBack: ""} {
-		r, err := Open(repo.URL, "", mirror.Auth{}, func([]byte) bool { return false })
+		r, err := Open(repo.URL, "", mirror.Auth{}, nil, func([]byte) bool { return false })
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -274,7 +274,7 @@ func (r *Repository) readMoves(ctx context.Context, claims []claim) error {
 		fresh = append(fresh, c)
 		pairs = append(pairs, pair)
 	}
-	diffs, err := r.mirror.Diff(ctx, pairs, manifest.IsManifest)
+	diffs, err := r.mirror.Diff(ctx, pairs, r.reads)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
 
@@ -19,6 +20,8 @@ import (
 // it; it is not safe for concurrent use.
 type Repository struct {
 	mirror *mirror.Mirror
+	// paths bound what is read and written; empty for all.
+	paths []string
 	// isDocument tells whether a file may hold policies.
 	isDocument func(content []byte) bool
 
@@ -57,16 +60,21 @@ func (b Bindings) equal(o Bindings) bool {
 	return maps.Equal(b.Images, o.Images) && slices.Equal(b.Targets, o.Targets)
 }
 
-// Open prepares to use a repository; see mirror.Open. isDocument tells, without
-// parsing, whether a content may hold documents that Documents should return.
-func Open(repo, branch string, auth mirror.Auth, isDocument func([]byte) bool) (*Repository, error) {
+// Open prepares to use a repository; see mirror.Open. Only what lies under paths is
+// read and written; without any, all is. isDocument tells, without parsing, whether a
+// content may hold documents that Documents should return.
+func Open(repo, branch string, auth mirror.Auth, paths []string, isDocument func([]byte) bool) (*Repository, error) {
 	m, err := mirror.Open(repo, branch, auth)
 	if err != nil {
 		return nil, err
 	}
-	return &Repository{mirror: m, isDocument: isDocument, files: map[string]*file{},
+	return &Repository{mirror: m, paths: paths, isDocument: isDocument, files: map[string]*file{},
 		lineage: &lineage{}, moves: map[plumbing.Hash][]move{}, maxLookBack: maxLookBack}, nil
 }
+
+// SetAuth logs in with auth from the next request on, and keeps all that was
+// read; see mirror.SetAuth.
+func (r *Repository) SetAuth(auth mirror.Auth) error { return r.mirror.SetAuth(auth) }
 
 // Branch is the branch's short name, known after the first Update.
 func (r *Repository) Branch() string { return r.mirror.Branch() }
@@ -94,7 +102,7 @@ func (r *Repository) index(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	diffs, err := r.mirror.Diff(ctx, []mirror.Pair{{Old: r.root, New: head.TreeHash}}, manifest.IsManifest)
+	diffs, err := r.mirror.Diff(ctx, []mirror.Pair{{Old: r.root, New: head.TreeHash}}, r.reads)
 	if err != nil {
 		return err
 	}
@@ -113,6 +121,20 @@ func (r *Repository) index(ctx context.Context) error {
 	}
 	r.root = head.TreeHash
 	return nil
+}
+
+// reads tells whether a file counts, by its name.
+func (r *Repository) reads(file string) bool {
+	if !manifest.IsManifest(file) {
+		return false
+	}
+	if len(r.paths) == 0 {
+		return true
+	}
+	return slices.ContainsFunc(r.paths, func(path string) bool {
+		path = strings.Trim(strings.TrimPrefix(path, "./"), "/")
+		return path == "" || path == "." || file == path || strings.HasPrefix(file, path+"/")
+	})
 }
 
 func (r *Repository) need(ctx context.Context, diffs []mirror.Difference) error {

@@ -14,7 +14,6 @@ import (
 	"github.com/pintle-dev/pintle/gitwriter"
 	"github.com/pintle-dev/pintle/gitwriter/ledger"
 	"github.com/pintle-dev/pintle/reconcile/decide"
-	"github.com/pintle-dev/pintle/registry"
 )
 
 // decision is what a pass found out and wants done.
@@ -47,8 +46,8 @@ type outcome struct {
 
 // decide reads the repository and the registries and gives every slot its
 // verdict.
-func (e *Engine) decide(ctx context.Context, t task, asked *asked) (*decision, error) {
-	set, err := e.policies()
+func (e *Engine) decide(ctx context.Context, t task, asked registries) (*decision, error) {
+	set, err := e.policies(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +68,7 @@ func (e *Engine) decide(ctx context.Context, t task, asked *asked) (*decision, e
 		return nil, err
 	}
 	for _, o := range d.policies {
-		if err := e.settle(ctx, o, asked.pass); err != nil {
+		if err := e.settle(ctx, o); err != nil {
 			return nil, err
 		}
 	}
@@ -78,23 +77,23 @@ func (e *Engine) decide(ctx context.Context, t task, asked *asked) (*decision, e
 }
 
 // settle completes what is known of a policy, and judges.
-func (e *Engine) settle(ctx context.Context, o *outcome, pass *registry.Pass) error {
+func (e *Engine) settle(ctx context.Context, o *outcome) error {
 	if o.order.is(decide.Rollback) {
-		if err := o.rollBack(ctx, pass); err != nil {
+		if err := o.rollBack(ctx); err != nil {
 			return err
 		}
 	}
 	if o.rule.NeedsCreated() && o.selection != "" {
-		dateCurrent(ctx, pass, o.declared, o.resolution, slices.Concat(valuesOf(o.slots), o.record.Vetoes))
+		dateCurrent(ctx, o.pass, o.declared, o.resolution, slices.Concat(valuesOf(o.slots), o.record.Vetoes))
 		// What the registry has no more can't come back, nor be ranked by its date.
 		gone := func(v ledger.Value) bool {
-			_, err := pass.Digest(ctx, o.spec.Image, v.Digest())
+			_, err := o.pass.Digest(ctx, o.spec.Image, v.Digest())
 			return v.Digest() != "" && isMissing(err)
 		}
 		o.record.Vetoes = slices.DeleteFunc(o.record.Vetoes, gone)
 	}
 	if o.due() && o.spec.Pin == nil && o.order == nil && (o.rule.FollowsTag() || o.moved()) {
-		o.wavering = e.wavering(ctx, o)
+		o.wavering = o.wavers(ctx)
 	}
 	return e.judge(ctx, o)
 }
@@ -125,7 +124,7 @@ func (e *Engine) bind(ctx context.Context, t task, d *decision) error {
 	}
 	for _, p := range d.set.sorted() {
 		if t.wants(p.name) {
-			d.policies = append(d.policies, &outcome{declared: p, slots: slots[p.name], order: t.order, now: e.config.Now()})
+			d.policies = append(d.policies, &outcome{declared: p, slots: slots[p.name], order: t.order, now: e.now()})
 		}
 	}
 	return nil
@@ -133,7 +132,7 @@ func (e *Engine) bind(ctx context.Context, t task, d *decision) error {
 
 // target finds out what every policy is to hold, and reads the ledgers of those
 // that may have to be moved.
-func (e *Engine) target(ctx context.Context, d *decision, asked *asked) error {
+func (e *Engine) target(ctx context.Context, d *decision, asked registries) error {
 	var wanted []declared
 	for _, o := range d.policies {
 		if !o.order.is(decide.Rollback) {
@@ -144,9 +143,16 @@ func (e *Engine) target(ctx context.Context, d *decision, asked *asked) error {
 	if err != nil {
 		return err
 	}
+	d.policies = slices.DeleteFunc(d.policies, func(o *outcome) bool {
+		known, ok := resolutions[o.name]
+		if o.order.is(decide.Rollback) {
+			known, ok = asked.unasked(), true
+		}
+		o.resolution = known
+		return !ok
+	})
 	var names []string
 	for _, o := range d.policies {
-		o.resolution = resolutions[o.name]
 		o.aimAt(o.selection)
 		if o.needsLedger() {
 			names = append(names, o.name)
@@ -168,7 +174,7 @@ func (e *Engine) target(ctx context.Context, d *decision, asked *asked) error {
 		if o.reason == NoMatch || o.reason == Failed {
 			d.problems = append(d.problems, Problem{o.file, o.line, fmt.Sprintf("%s is pinned, and its rule selects nothing: %s", o.name, o.message)})
 		}
-		if err := o.aimAtPin(ctx, asked.pass); err != nil && ctx.Err() == nil {
+		if err := o.aimAtPin(ctx); err != nil && ctx.Err() == nil {
 			d.problems = append(d.problems, Problem{o.file, o.pinLine, o.message})
 		}
 	}

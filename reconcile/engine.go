@@ -33,12 +33,26 @@ type Config struct {
 	// PoliciesPath is a local file or folder with policies; empty for those in
 	// the repository itself.
 	PoliciesPath string
-	Git          GitAuth
-	Registry     registry.Options
+	// Policies are those of a cluster, which then count instead of all documents;
+	// nil without one.
+	Policies Policies
+	// Resolutions answers for the registries where policies have schedules and
+	// logins of their own; policies that it does not know yet are left out of a
+	// pass. nil asks them in each pass, as Registry says.
+	Resolutions *Resolutions
+	// Paths are the folders and files that may be read and written; empty for all.
+	Paths []string
+	// Dates makes messages name dates in place of ages, so that they do not change
+	// from pass to pass.
+	Dates    bool
+	Git      GitAuth
+	Registry registry.Options
 	// Author is Pintle <noreply@pintle.dev> where it is empty.
 	Author Signature
 	// Now is the clock; nil for the system's.
 	Now func() time.Time
+	// Validator is shared by the engines of a process; nil makes a new one.
+	Validator *document.Validator
 }
 
 // Engine keeps one manifest repository at what its policies pick. It lives as
@@ -52,19 +66,18 @@ type Engine struct {
 
 	mu       sync.Mutex
 	parsed   map[string]parsed
+	compiled map[string]compiled
 	rankings rankings
 }
 
 // Open prepares an engine; it reads nothing yet.
 func Open(config Config) (*Engine, error) {
-	validator, err := document.NewValidator()
-	if err != nil {
-		return nil, fmt.Errorf("cannot read the schema of policies: %w", err)
+	if config.Validator == nil {
+		var err error
+		if config.Validator, err = document.NewValidator(); err != nil {
+			return nil, fmt.Errorf("cannot read the schema of policies: %w", err)
+		}
 	}
-	return open(config, validator)
-}
-
-func open(config Config, validator *document.Validator) (*Engine, error) {
 	if config.Author == (Signature{}) {
 		config.Author = defaultAuthor
 	}
@@ -75,14 +88,33 @@ func open(config Config, validator *document.Validator) (*Engine, error) {
 	if config.PoliciesPath != "" {
 		isDocument = func([]byte) bool { return false }
 	}
-	repo, err := gitwriter.Open(config.Repo, config.Branch, config.Git, isDocument)
+	repo, err := gitwriter.Open(config.Repo, config.Branch, config.Git, config.Paths, isDocument)
 	if err != nil {
 		return nil, err
 	}
 	return &Engine{
-		config: config, validator: validator, registry: registry.New(config.Registry), repo: repo,
-		parsed: map[string]parsed{}, rankings: rankings{},
+		config: config, validator: config.Validator, registry: registry.New(config.Registry), repo: repo,
+		parsed: map[string]parsed{}, compiled: map[string]compiled{}, rankings: rankings{},
 	}, nil
+}
+
+// Use changes who logs in and who the author is, without forgetting what was read:
+// credentials are rotated.
+func (e *Engine) Use(auth GitAuth, author Signature) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if author == (Signature{}) {
+		author = defaultAuthor
+	}
+	e.config.Author = author
+	return e.repo.SetAuth(auth)
+}
+
+// Branch is the branch's short name, known after the first pass.
+func (e *Engine) Branch() string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.repo.Branch()
 }
 
 // Plan finds out what a sync would do, and writes nothing.
@@ -117,7 +149,7 @@ func (e *Engine) Schedules(ctx context.Context) (map[string]Schedule, error) {
 	if err := e.repo.Update(ctx); err != nil {
 		return nil, err
 	}
-	set, err := e.policies()
+	set, err := e.policies(ctx)
 	if err != nil {
 		return nil, err
 	}

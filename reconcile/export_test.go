@@ -5,5 +5,6 @@ package reconcile
 // OpenBeside is Open with the compiled schema of another engine, which takes
 // longer to make than all the rest. It shares nothing else.
 func OpenBeside(other *Engine, config Config) (*Engine, error) {
-	return open(config, other.validator)
+	config.Validator = other.validator
+	return Open(config)
 }

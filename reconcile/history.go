@@ -54,7 +54,7 @@ func (e *Engine) History(ctx context.Context, name string) ([]Revision, error) {
 	if err := e.repo.Update(ctx); err != nil {
 		return nil, err
 	}
-	set, err := e.policies()
+	set, err := e.policies(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -66,21 +66,39 @@ func (e *Engine) History(ctx context.Context, name string) ([]Revision, error) {
 		return nil, &UnknownPolicyError{Op: "list the history of", Name: name, Known: sortedKeys(set.policies), Broken: set.broken[name]}
 	}
 	o := d.policies[0]
-	pasts, _, err := e.repo.Ledgers(ctx, []string{name})
-	if err != nil {
+	if err := e.remember(ctx, d.policies); err != nil {
 		return nil, err
 	}
-	o.past = pasts[name]
-	records, err := e.repo.Records(ctx, []gitwriter.Question{{Policy: name, Slots: o.slots, Past: o.past}})
-	if err != nil {
-		return nil, err
-	}
-	o.record = records[name]
 	edits, err := e.repo.Edits(ctx, name, o.slots, o.past)
 	if err != nil {
 		return nil, err
 	}
 	return o.revisions(edits), nil
+}
+
+// remember reads the ledgers of policies, and what follows from them.
+func (e *Engine) remember(ctx context.Context, policies []*outcome) error {
+	names := make([]string, 0, len(policies))
+	for _, o := range policies {
+		names = append(names, o.name)
+	}
+	pasts, _, err := e.repo.Ledgers(ctx, names)
+	if err != nil {
+		return err
+	}
+	questions := make([]gitwriter.Question, 0, len(policies))
+	for _, o := range policies {
+		o.past = pasts[o.name]
+		questions = append(questions, gitwriter.Question{Policy: o.name, Slots: o.slots, Past: o.past})
+	}
+	records, err := e.repo.Records(ctx, questions)
+	if err != nil {
+		return err
+	}
+	for _, o := range policies {
+		o.record = records[o.name]
+	}
+	return nil
 }
 
 // revisions puts entries and edits together, the newest first.

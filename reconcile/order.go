@@ -15,7 +15,6 @@ import (
 	"github.com/pintle-dev/pintle/gitwriter"
 	"github.com/pintle-dev/pintle/gitwriter/ledger"
 	"github.com/pintle-dev/pintle/reconcile/decide"
-	"github.com/pintle-dev/pintle/registry"
 )
 
 // RollbackOptions say where to go back to, and how.
@@ -50,6 +49,8 @@ type RefusedError struct {
 	// Op is what was asked for, as "cannot <op> <policy>" reads it.
 	Op, Policy string
 	Why        string
+	// NoField is true where the repository has nothing that is bound to the policy.
+	NoField bool
 }
 
 func (e *RefusedError) Error() string { return fmt.Sprintf("cannot %s %s: %s", e.Op, e.Policy, e.Why) }
@@ -94,23 +95,23 @@ func (o *order) mayBe(d *decision) error {
 	p := d.policies[0]
 	switch {
 	case len(p.slots) == 0:
-		return o.refuse("no field is bound to it: put a marker on an image, or declare a target")
+		return &RefusedError{Op: o.op(), Policy: o.policy, Why: "no field is bound to it: put a marker on an image, or declare a target", NoField: true}
 	case o.kind == decide.Resume && p.spec.Suspend:
-		return o.refuse("it is suspended: take spec.suspend out of %s:%d first", p.file, p.suspendLine)
+		return o.refuse("it is suspended: take spec.suspend out of %s first", p.at(p.suspendLine))
 	case o.kind == decide.Rollback && p.spec.Pin != nil:
-		return o.refuse("spec.pin at %s:%d names %s: change the pin, or remove it first", p.file, p.pinLine, pinWords(p.spec.Pin))
+		return o.refuse("spec.pin at %s names %s: change the pin, or remove it first", p.at(p.pinLine), pinWords(p.spec.Pin))
 	}
 	return nil
 }
 
 // rollBack aims at what the order names, once the registry said that it has it.
-func (o *outcome) rollBack(ctx context.Context, pass *registry.Pass) error {
+func (o *outcome) rollBack(ctx context.Context) error {
 	target, err := o.rollbackTarget()
 	if err != nil {
 		return err
 	}
 	reference := cmp.Or(target.Digest(), target.Tag())
-	digest, err := pass.Digest(ctx, o.spec.Image, reference)
+	digest, err := o.pass.Digest(ctx, o.spec.Image, reference)
 	switch {
 	case err == nil:
 		target = ledger.NewValue(target.Tag(), digest)

@@ -33,7 +33,7 @@ func (t task) wants(name string) bool { return t.only == nil || t.only[name] }
 func (e *Engine) pass(ctx context.Context, t task) (*Report, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	asked := &asked{pass: e.registry.Pass(), rankings: e.rankings, known: map[string]resolution{}}
+	asked := e.registries()
 	for races := 0; ; races++ {
 		if err := e.repo.Update(ctx); err != nil {
 			return nil, err
@@ -47,12 +47,31 @@ func (e *Engine) pass(ctx context.Context, t task) (*Report, error) {
 		if errors.As(err, &race) && races < maxRaces {
 			continue
 		}
+		if report != nil {
+			report.Races = races
+		}
 		return report, err
 	}
 }
 
+// registries are what a pass asks about images.
+type registries interface {
+	// resolve answers for policies; those without an answer yet are left out.
+	resolve(ctx context.Context, policies []declared) (map[string]resolution, error)
+	// unasked is for a policy whose rule does not matter.
+	unasked() resolution
+}
+
+func (e *Engine) registries() registries {
+	if e.config.Resolutions != nil {
+		return e.config.Resolutions
+	}
+	return &asked{client: e.registry, pass: e.registry.Pass(), rankings: e.rankings, known: map[string]resolution{}}
+}
+
 // asked remembers what the registries said, over the races of one pass.
 type asked struct {
+	client   *registry.Client
 	pass     *registry.Pass
 	rankings rankings
 	known    map[string]resolution // by policy, image and rule
@@ -71,7 +90,9 @@ func (a *asked) resolve(ctx context.Context, policies []declared) (map[string]re
 		return nil, err
 	}
 	for _, p := range fresh {
-		a.known[key(p)] = results[p.name]
+		known := results[p.name]
+		known.client, known.pass = a.client, a.pass
+		a.known[key(p)] = known
 	}
 	byName := make(map[string]resolution, len(policies))
 	for _, p := range policies {
@@ -79,6 +100,8 @@ func (a *asked) resolve(ctx context.Context, policies []declared) (map[string]re
 	}
 	return byName, nil
 }
+
+func (a *asked) unasked() resolution { return resolution{client: a.client, pass: a.pass} }
 
 // write makes the commits that were decided on, and reports.
 func (e *Engine) write(ctx context.Context, t task, d *decision) (*Report, error) {
@@ -94,7 +117,9 @@ func (e *Engine) write(ctx context.Context, t task, d *decision) (*Report, error
 	ids := make([]string, len(plan))
 	if t.write && len(plan) > 0 {
 		author := e.config.Author
-		if ids, err = e.repo.Push(ctx, plan, contents, author.Name, author.Email, e.config.Now()); err != nil {
+		// What is on its way is not called back: a signal would leave open whether
+		// the server took it.
+		if ids, err = e.repo.Push(context.WithoutCancel(ctx), plan, contents, author.Name, author.Email, e.config.Now()); err != nil {
 			return nil, err
 		}
 		d.wrote()
@@ -143,8 +168,7 @@ func (e *Engine) Explain(ctx context.Context, name string) (*Explanation, error)
 	if err := e.repo.Update(ctx); err != nil {
 		return nil, err
 	}
-	asked := &asked{pass: e.registry.Pass(), rankings: e.rankings, known: map[string]resolution{}}
-	d, err := e.decide(ctx, task{only: map[string]bool{name: true}}, asked)
+	d, err := e.decide(ctx, task{only: map[string]bool{name: true}}, e.registries())
 	if err != nil {
 		return nil, err
 	}

@@ -35,12 +35,12 @@ func (o *outcome) pinHeld() bool {
 }
 
 // aimAtPin aims at what spec.pin names, or at nothing, and says why.
-func (o *outcome) aimAtPin(ctx context.Context, pass *registry.Pass) error {
-	target, err := o.pinned(ctx, pass)
+func (o *outcome) aimAtPin(ctx context.Context) error {
+	target, err := o.pinned(ctx)
 	if err == nil {
 		o.aimAt(target)
 		if o.due() && o.spec.Pin.Tag == "" {
-			_, err = pass.Digest(ctx, o.spec.Image, target.Digest())
+			_, err = o.pass.Digest(ctx, o.spec.Image, target.Digest())
 		}
 	}
 	if err != nil {
@@ -52,7 +52,7 @@ func (o *outcome) aimAtPin(ctx context.Context, pass *registry.Pass) error {
 
 // pinned is what spec.pin names. Its tag keeps the digest that the slots have
 // it with: a pin does not follow a tag that is pushed again.
-func (o *outcome) pinned(ctx context.Context, pass *registry.Pass) (ledger.Value, error) {
+func (o *outcome) pinned(ctx context.Context) (ledger.Value, error) {
 	switch pin := o.spec.Pin; {
 	case pin.Revision != nil:
 		for _, e := range o.past.Entries {
@@ -81,7 +81,7 @@ func (o *outcome) pinned(ctx context.Context, pass *registry.Pass) (ledger.Value
 		if len(held) == 1 {
 			return held[0], nil
 		}
-		digest, err := pass.Digest(ctx, o.spec.Image, pin.Tag)
+		digest, err := o.pass.Digest(ctx, o.spec.Image, pin.Tag)
 		return ledger.NewValue(pin.Tag, digest), err
 	}
 }
@@ -113,7 +113,7 @@ func (e *Engine) pinUndone(ctx context.Context, o *outcome) (bool, error) {
 		}
 	}
 	for _, commit := range undoing {
-		if e.config.PoliciesPath != "" {
+		if e.config.PoliciesPath != "" || o.file == "" {
 			return true, nil // Which of the two came first can't be told.
 		}
 		older, err := e.repo.HeldSince(ctx, commit, o.file, func(content []byte) bool { return e.mayPin(o.declared, content) })

@@ -3,6 +3,7 @@
 package reconcile
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -30,8 +31,18 @@ type declared struct {
 	rule *policy.Rule
 	// pinLine and suspendLine are those of spec.pin and spec.suspend.
 	pinLine, suspendLine int
+	// markersOnly: its targets do not count.
+	markersOnly bool
 	// ruleText is equal for equal rules.
 	ruleText string
+}
+
+// at is where a line of the policy stands, in words.
+func (p declared) at(line int) string {
+	if p.file == "" {
+		return "the ImagePolicy " + p.name
+	}
+	return fmt.Sprintf("%s:%d", p.file, line)
 }
 
 // policySet is all that a set of documents declares.
@@ -57,6 +68,9 @@ func (s policySet) bindings() gitwriter.Bindings {
 	b := gitwriter.Bindings{Images: make(map[string]string, len(s.policies))}
 	for _, p := range s.sorted() {
 		b.Images[p.name] = p.spec.Image
+		if p.markersOnly {
+			continue
+		}
 		for _, t := range p.spec.Targets {
 			b.Targets = append(b.Targets, targetOf(p, t))
 		}
@@ -89,8 +103,9 @@ type parsed struct {
 }
 
 // policies reads the documents of the repository, or of the folder that the
-// operator named. Files that did not change are not parsed again.
-func (e *Engine) policies() (policySet, error) {
+// operator named, or asks the cluster. Files that did not change are not parsed
+// again.
+func (e *Engine) policies(ctx context.Context) (policySet, error) {
 	docs, err := e.repo.Documents()
 	if e.config.PoliciesPath != "" {
 		docs, err = readFolder(e.config.PoliciesPath)
@@ -107,6 +122,9 @@ func (e *Engine) policies() (policySet, error) {
 		fresh[d.Path] = p
 	}
 	e.parsed = fresh
+	if e.config.Policies != nil {
+		return e.objects(ctx, merge(fresh))
+	}
 	return merge(fresh), nil
 }
 
@@ -129,29 +147,55 @@ func parse(v *document.Validator, d gitwriter.Document) parsed {
 		if doc.Policy.Spec.Registry != nil {
 			p.notices = append(p.notices, fmt.Sprintf("%s:%d: spec.registry of %s is ignored: without a cluster, the Docker configuration says how to log in", doc.File, doc.Line, name))
 		}
-		rule, err := policy.Compile(ruleOf(doc.Policy.Spec.Select))
+		found, err := compile(doc.Policy)
 		if err != nil {
-			message, line := err.Error(), doc.Line
-			if wrong, ok := errors.AsType[*policy.SpecError](err); ok {
-				message = fmt.Sprintf("%s: %s: %s", name, wrong.Field, wrong.Reason)
+			line := doc.Line
+			if wrong, ok := errors.AsType[*SpecError](err); ok {
 				line = doc.LineOf(wrong.Field)
 			}
-			p.problems = append(p.problems, Problem{doc.File, line, message})
+			p.problems = append(p.problems, Problem{doc.File, line, err.Error()})
 			p.broken = append(p.broken, name)
 			continue
 		}
-		if _, err := registry.Canonical(doc.Policy.Spec.Image); err != nil {
-			p.problems = append(p.problems, Problem{doc.File, doc.LineOf("spec.image"), fmt.Sprintf("%s: spec.image: %v", name, err)})
-			p.broken = append(p.broken, name)
-			continue
-		}
-		text, err := json.Marshal(doc.Policy.Spec.Select)
-		if err != nil {
-			text = []byte(name) // Not shared, then.
-		}
-		p.policies = append(p.policies, declared{name, doc.File, doc.Line, doc.Policy.Spec, rule, doc.LineOf("spec.pin"), doc.LineOf("spec.suspend"), string(text)})
+		found.file, found.line = doc.File, doc.Line
+		found.pinLine, found.suspendLine = doc.LineOf("spec.pin"), doc.LineOf("spec.suspend")
+		p.policies = append(p.policies, found)
 	}
 	return p
+}
+
+// SpecError says what is wrong with a policy that its schema lets pass.
+type SpecError struct {
+	// Policy is <namespace>/<name>; Field is as in "spec.image", or empty.
+	Policy, Field string
+	Reason        string
+}
+
+func (e *SpecError) Error() string {
+	if e.Field == "" {
+		return e.Policy + ": " + e.Reason
+	}
+	return e.Policy + ": " + e.Field + ": " + e.Reason
+}
+
+// compile makes a valid policy ready for use. Its errors are *SpecError.
+func compile(p *v1alpha1.ImagePolicy) (declared, error) {
+	name := p.Namespace + "/" + p.Name
+	rule, err := policy.Compile(ruleOf(p.Spec.Select))
+	if wrong, ok := errors.AsType[*policy.SpecError](err); ok {
+		return declared{}, &SpecError{name, wrong.Field, wrong.Reason}
+	}
+	if err != nil {
+		return declared{}, &SpecError{name, "", err.Error()}
+	}
+	if _, err := registry.Canonical(p.Spec.Image); err != nil {
+		return declared{}, &SpecError{name, "spec.image", err.Error()}
+	}
+	text, err := json.Marshal(p.Spec.Select)
+	if err != nil {
+		text = []byte(name) // Not shared, then.
+	}
+	return declared{name: name, spec: p.Spec, rule: rule, ruleText: string(text)}, nil
 }
 
 func ruleOf(s v1alpha1.Select) policy.Spec {

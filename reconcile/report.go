@@ -42,6 +42,8 @@ type Report struct {
 	// Checkout is true where the repository is a checkout whose branch, index
 	// and files were moved without a push.
 	Checkout bool `json:"-"`
+	// Races is how often somebody else pushed first.
+	Races int `json:"-"`
 }
 
 // Commit is one commit of a pass.

@@ -28,6 +28,9 @@ type resolution struct {
 	// reason and message say why there is no selection.
 	reason  Reason
 	message string
+	// pass is where more was and is asked about the image, by this client.
+	pass   *registry.Pass
+	client *registry.Client
 }
 
 // subject is what a ranking depends on, besides the registry.

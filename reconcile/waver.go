@@ -7,11 +7,11 @@ import (
 	"fmt"
 )
 
-// wavering says why a followed tag that went back to a digest it had before is
+// wavers says why a followed tag that went back to a digest it had before is
 // not to be trusted, or nothing. Its publisher may decide to go back; a lagging
 // mirror must not. So two passes have to agree, the second one asked for here,
 // and a tag that goes back to the same digest again goes to and fro.
-func (e *Engine) wavering(ctx context.Context, o *outcome) string {
+func (o *outcome) wavers(ctx context.Context) string {
 	tag, digest := o.selection.Tag(), o.selection.Digest()
 	had, wrote := false, 0
 	for _, entry := range o.record.Entries {
@@ -30,7 +30,7 @@ func (e *Engine) wavering(ctx context.Context, o *outcome) string {
 	case !had && wrote == 0:
 		return ""
 	}
-	again, err := e.registry.Pass().Digest(ctx, o.spec.Image, tag)
+	again, err := o.client.Pass().Digest(ctx, o.spec.Image, tag)
 	switch {
 	case err != nil:
 		return fmt.Sprintf("the tag %s went back to a digest it had, and a second look failed: %v", tag, err)

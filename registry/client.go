@@ -4,6 +4,7 @@ package registry
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"io"
 	"net"
@@ -33,6 +34,18 @@ type Options struct {
 	Keychain authn.Keychain
 	// Timeout is for one request with the whole of its answer; 0 is 30 s.
 	Timeout time.Duration
+	// RootCAs are the certificate authorities that may sign for the registries,
+	// and for the token services and redirects that they lead to; nil is the
+	// system's. A pool stands in their place: to trust both, add to what
+	// x509.SystemCertPool gives.
+	RootCAs *x509.CertPool
+	// Observe, if set, is told of each request that was sent: host is the
+	// registry, HOST[:PORT], also where its token service or a redirect was
+	// asked, so that there are no more hosts than registries; code is the HTTP
+	// status, 0 where no answer came. A second try is a request of its own. It
+	// is called while the request waits, from many goroutines: it must be quick
+	// and safe for concurrent use.
+	Observe func(host string, code int)
 }
 
 // Client asks registries. It is for the life of a process and safe for
@@ -116,7 +129,7 @@ func (c *Client) host(hostport string) (*host, error) {
 	if h, found := c.hosts[hostport]; found {
 		return h, nil
 	}
-	w := newWire(hostport, c.speaksPlain)
+	w := newWire(hostport, c.speaksPlain, c.options)
 	registry, err := registryName(hostport, w.scheme)
 	if err != nil {
 		return nil, err

@@ -4,6 +4,7 @@ package registry
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net/http"
@@ -42,20 +43,22 @@ type wire struct {
 	scheme      string // "http" only where the operator said so
 	dialer      *dialer
 	base        *http.Transport
-	pausedUntil atomic.Int64 // Unix nanoseconds, by the registry's Retry-After
+	observe     func(host string, code int) // may be nil
+	pausedUntil atomic.Int64                // Unix nanoseconds, by the registry's Retry-After
 }
 
-func newWire(host string, plainHTTP func(hostport string) bool) *wire {
+func newWire(host string, plainHTTP func(hostport string) bool, options Options) *wire {
 	own := &url.URL{Scheme: "https", Host: host}
 	if plainHTTP(hostPort(&url.URL{Scheme: "http", Host: host})) {
 		own.Scheme = "http"
 	}
 	d := newDialer(hostPort(own), plainHTTP)
 	return &wire{
-		host: host, scheme: own.Scheme, dialer: d,
+		host: host, scheme: own.Scheme, dialer: d, observe: options.Observe,
 		base: &http.Transport{
 			Proxy:                  d.proxyFor,
 			DialContext:            d.dial,
+			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: options.RootCAs},
 			ForceAttemptHTTP2:      true,
 			DisableCompression:     true, // lists are small, and digests are of the bytes as sent
 			MaxIdleConnsPerHost:    16,
@@ -95,10 +98,18 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 func (w *wire) send(req *http.Request) (*http.Response, error) {
 	resp, err := w.base.RoundTrip(req)
 	if err != nil {
+		w.count(0)
 		return nil, &networkError{err}
 	}
+	w.count(resp.StatusCode)
 	resp.Body = &bounded{ReadCloser: resp.Body, left: maxBody}
 	return resp, nil
+}
+
+func (w *wire) count(code int) {
+	if w.observe != nil {
+		w.observe(w.host, code)
+	}
 }
 
 // admit refuses what may not be asked, before anything is sent.

@@ -5,9 +5,11 @@ package document
 import (
 	"fmt"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/bmatcuk/doublestar/v4"
+	"go.yaml.in/yaml/v3"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 
@@ -91,4 +93,30 @@ func (d *draft) checkRepository(repository *v1alpha1.ManifestRepository) {
 			d.addAt("spec.policies.namespaces.selector", err.Error())
 		}
 	}
+}
+
+// CheckPolicy tells what is wrong with a policy that an API server took, beyond what
+// its schema can say. The problems have no place, but name the field.
+func CheckPolicy(policy *v1alpha1.ImagePolicy) []FieldProblem {
+	d := draft{node: &yaml.Node{}}
+	d.checkPolicy(policy)
+	return d.byField()
+}
+
+// CheckRepository is CheckPolicy for a repository.
+func CheckRepository(repository *v1alpha1.ManifestRepository) []FieldProblem {
+	d := draft{node: &yaml.Node{}}
+	d.checkRepository(repository)
+	return d.byField()
+}
+
+// FieldProblem is something wrong with a field, such as "spec.schedule".
+type FieldProblem struct{ Field, Message string }
+
+func (d *draft) byField() []FieldProblem {
+	var problems []FieldProblem
+	for _, f := range d.findings {
+		problems = append(problems, FieldProblem{f.path, strings.TrimPrefix(f.message, f.path+": ")})
+	}
+	return problems
 }

@@ -43,3 +43,15 @@ const (
 	// ConditionHeld is true while a veto or a pin applies, and absent otherwise.
 	ConditionHeld = "Held"
 )
+
+// ConditionStalled is true where nothing goes on until the object is changed, and
+// absent otherwise; see kstatus.
+const ConditionStalled = "Stalled"
+
+// ConditionDigestMissing is true while Git pins a digest that its registry no longer
+// has, and absent otherwise.
+const ConditionDigestMissing = "DigestMissing"
+
+// RefreshAnnotation on an ImagePolicy asks for a look at the registry at once, each
+// time that its value changes. It asks for nothing else.
+const RefreshAnnotation = "pintle.dev/refresh"

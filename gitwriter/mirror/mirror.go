@@ -31,8 +31,14 @@ const (
 	MaxBlobBytes = 4 << 20
 )
 
-// Auth is a username and password (or token) for HTTP(S).
-type Auth struct{ Username, Password string }
+// Auth is how to log in over HTTP(S), and whom to trust there.
+type Auth struct {
+	// Username and Password, which may be a token; both are empty for nobody.
+	Username, Password string
+	// RootCAs are certificate authorities in PEM that may sign for the server,
+	// besides the system's.
+	RootCAs string
+}
 
 // Mirror is one branch of one repository. It is not safe for concurrent use:
 // one pass at a time works on a repository.
@@ -75,7 +81,7 @@ func openRemote(repo string, auth Auth) (remote, string, error) {
 		// The parser's own words would repeat a password.
 		return nil, "", &Error{Repository: scheme + "://…", Op: "read", Kind: NotFound, Err: errors.New("the URL is malformed")}
 	}
-	if u.User != nil && auth == (Auth{}) {
+	if u.User != nil && auth.Username == "" && auth.Password == "" {
 		auth.Username = u.User.Username()
 		auth.Password, _ = u.User.Password()
 	}
@@ -89,10 +95,33 @@ func openRemote(repo string, auth Auth) (remote, string, error) {
 		if err != nil {
 			return nil, "", &Error{Repository: u.String(), Op: "read", Kind: NotFound, Err: err}
 		}
-		return newHTTPRemote(endpoint, auth), u.String(), nil
+		r, err := newHTTPRemote(endpoint, auth)
+		if err != nil {
+			return nil, "", &Error{Repository: u.String(), Op: "read", Kind: Unauthorized, Err: err}
+		}
+		return r, u.String(), nil
 	}
 	return nil, "", &Error{Repository: u.String(), Op: "read", Kind: NotFound,
 		Err: fmt.Errorf("the scheme %q is not supported", u.Scheme), Hint: "use https, http, file, or a path"}
+}
+
+// SetAuth logs in with auth from the next request on, in place of what Open was
+// given or found in the URL, and keeps all that was fetched. It does nothing
+// where auth is what is in use, and for a repository that is not reached over
+// HTTP(S). Where it fails, all stays as it was.
+func (m *Mirror) SetAuth(auth Auth) error {
+	old, ok := m.remote.(*httpRemote)
+	if !ok || auth == old.login {
+		return nil
+	}
+	endpoint := old.origin
+	r, err := newHTTPRemote(&endpoint, auth)
+	if err != nil {
+		return &Error{Repository: m.name, Op: "log in to", Kind: Unauthorized, Err: err}
+	}
+	m.remote = r
+	old.wire.CloseIdleConnections()
+	return nil
 }
 
 // Checkout tells whether the repository is a checkout, whose branch, index and

@@ -4,6 +4,10 @@ package mirror
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -24,15 +28,18 @@ type remote interface {
 // httpRemote speaks smart HTTP through go-git, which drops credentials when a
 // redirect leaves their origin.
 type httpRemote struct {
+	wire     *http.Transport
 	client   transport.Transport
 	endpoint *transport.Endpoint
 	origin   transport.Endpoint
+	login    Auth
 	auth     transport.AuthMethod
 }
 
 // newHTTPTransport has a bound on every wait.
-func newHTTPTransport() *http.Transport {
+func newHTTPTransport(authorities *x509.CertPool) *http.Transport {
 	return &http.Transport{
+		TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: authorities},
 		Proxy:                 http.ProxyFromEnvironment,
 		DialContext:           (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
 		ForceAttemptHTTP2:     true,
@@ -43,16 +50,38 @@ func newHTTPTransport() *http.Transport {
 	}
 }
 
-func newHTTPRemote(endpoint *transport.Endpoint, auth Auth) *httpRemote {
+func newHTTPRemote(endpoint *transport.Endpoint, auth Auth) (*httpRemote, error) {
+	authorities, err := trust(auth.RootCAs)
+	if err != nil {
+		return nil, err
+	}
+	wire := newHTTPTransport(authorities)
 	r := &httpRemote{
-		client:   githttp.NewClient(&http.Client{Transport: newHTTPTransport()}),
+		wire:     wire,
+		client:   githttp.NewClient(&http.Client{Transport: wire}),
 		endpoint: endpoint,
 		origin:   *endpoint,
+		login:    auth,
 	}
 	if auth.Username != "" || auth.Password != "" {
 		r.auth = &githttp.BasicAuth{Username: auth.Username, Password: auth.Password}
 	}
-	return r
+	return r, nil
+}
+
+// trust adds authorities to the system's; nil is the system's alone.
+func trust(rootCAs string) (*x509.CertPool, error) {
+	if rootCAs == "" {
+		return nil, nil //nolint:nilnil // as tls.Config has it
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the certificate authorities of this machine: %w", err)
+	}
+	if !pool.AppendCertsFromPEM([]byte(rootCAs)) {
+		return nil, errors.New("the certificate authorities that were given for it hold no certificate in PEM")
+	}
+	return pool, nil
 }
 
 // authNow is the credentials, unless a redirect moved the repository to another
