@@ -51,6 +51,7 @@ var rules = []rule{
 	{folder: "api/v1alpha1", only: []string{"k8s.io/apimachinery"}},
 	{folder: "api/document", own: []string{"api/v1alpha1", "config/crd", "policy"}, only: anyModule, never: []string{"github.com/go-git", "github.com/google/go-containerregistry"}},
 	{folder: "reconcile", own: []string{"api", "policy", "registry", "gitwriter", "reconcile"}, only: anyModule},
+	{folder: "reconcile/credentials", own: []string{"api/v1alpha1", "gitwriter/mirror"}, only: anyModule},
 	{folder: "reconcile/decide", own: []string{"policy", "gitwriter/ledger"}, only: []string{}, never: slices.Concat(kubernetes, outward)},
 	{folder: "cmd", own: []string{"reconcile", "api", "registry", "gitwriter", "cmd"}, only: anyModule},
 	{folder: "fixtures/bench", own: []string{"fixtures", "reconcile", "registry"}, only: anyModule},

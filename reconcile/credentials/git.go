@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package credentials
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/pintle-dev/pintle/api/v1alpha1"
+	"github.com/pintle-dev/pintle/gitwriter/mirror"
+)
+
+const gitField = "spec.credentials.secretRef"
+
+// tokenUser is for a token that came alone: most forges take any name beside one.
+const tokenUser = "git"
+
+// errSSH completes "cannot use Secret …".
+var errSSH = errors.New("it holds a key for SSH, which is not supported yet: use an https URL, and put a token under the key password")
+
+// Git reads what a manifest repository of the namespace names; nil is nobody's
+// login. The Secret has username and password, or a token as password alone, and
+// ca.crt, in PEM, where the server's authority is not one of the system's. The
+// error is an *Error.
+func Git(ctx context.Context, getter Getter, namespace string, creds *v1alpha1.GitCredentials) (mirror.Auth, error) {
+	if creds == nil {
+		return mirror.Auth{}, nil
+	}
+	r := reader{getter: getter, namespace: namespace}
+	secret, err := r.secret(ctx, gitField, creds.SecretRef.Name)
+	if err != nil {
+		return mirror.Auth{}, err
+	}
+	auth, err := parseGit(secret.Data)
+	if err != nil {
+		return mirror.Auth{}, secret.invalid(err)
+	}
+	return auth, nil
+}
+
+// parseGit completes "cannot use Secret …" with its errors.
+func parseGit(data map[string][]byte) (mirror.Auth, error) {
+	auth := mirror.Auth{Username: line(data[corev1.BasicAuthUsernameKey]), Password: line(data[corev1.BasicAuthPasswordKey])}
+	authorities, trusts := data[corev1.ServiceAccountRootCAKey]
+	switch {
+	case auth.Password == "" && holdsSSH(data):
+		return mirror.Auth{}, errSSH
+	case auth.Password == "" && auth.Username != "":
+		return mirror.Auth{}, errors.New("it has a username without a password: put the password or a token under the key password")
+	case auth.Password == "" && !trusts:
+		return mirror.Auth{}, errors.New("it has neither password nor ca.crt: put username and password there, or a token as password")
+	case strings.Contains(auth.Username, ":"):
+		return mirror.Auth{}, errors.New("its key username has a colon, which no username can have over HTTP")
+	case auth.Password != "" && auth.Username == "":
+		auth.Username = tokenUser
+	}
+	if trusts {
+		if _, err := parseCertificates(authorities); err != nil {
+			return mirror.Auth{}, fmt.Errorf("its key %s %w", corev1.ServiceAccountRootCAKey, err)
+		}
+		auth.RootCAs = string(authorities)
+	}
+	return auth, nil
+}
+
+// holdsSSH knows the keys that Flux and that Kubernetes have for SSH.
+func holdsSSH(data map[string][]byte) bool {
+	for _, key := range []string{"identity", "known_hosts", corev1.SSHAuthPrivateKey} {
+		if _, found := data[key]; found {
+			return true
+		}
+	}
+	return false
+}
+
+// line leaves out the end of line that `echo` or an editor adds.
+func line(value []byte) string { return strings.TrimRight(string(value), "\r\n") }
