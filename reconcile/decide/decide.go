@@ -62,7 +62,8 @@ type Policy struct {
 	// Unread says why it can't be known whether the selection was undone, or is
 	// empty.
 	Unread string
-	Now    time.Time
+	// Now turns times into ages; with the zero value, messages name dates.
+	Now time.Time
 }
 
 // Slot is one place that holds a reference.
@@ -302,7 +303,11 @@ func by(d Doer, now time.Time) string {
 	if d.Commit == "" {
 		return ""
 	}
-	return fmt.Sprintf(" by %s (%s, %s ago)", d.Commit[:min(len(d.Commit), 9)], printable(d.Name), age(now.Sub(d.When)))
+	when := d.When.UTC().Format(time.RFC3339)
+	if !now.IsZero() {
+		when = age(now.Sub(d.When)) + " ago"
+	}
+	return fmt.Sprintf(" by %s (%s, %s)", d.Commit[:min(len(d.Commit), 9)], printable(d.Name), when)
 }
 
 // printable is a name that somebody gave himself, fit for a line.
