@@ -53,7 +53,7 @@ func (e *Engine) objects(ctx context.Context, documents policySet) (policySet, e
 	if err != nil {
 		return policySet{}, fmt.Errorf("cannot read the policies of the cluster: %w", err)
 	}
-	set := policySet{policies: make(map[string]declared, len(objects)), broken: map[string]bool{}}
+	set := policySet{policies: make(map[string]declared, len(objects)), broken: map[string]bool{}, granted: true}
 	fresh := make(map[string]compiled, len(objects))
 	for _, o := range objects {
 		name := nameOf(o.ImagePolicy)

@@ -100,11 +100,15 @@ func lintFields(ctx context.Context, d *decision, contents map[string][]byte) (i
 
 // misplaced finds markers that name no policy.
 func misplaced(set policySet, fields []manifest.Field) []Problem {
+	what := "which does not exist: declare it, or mend the marker"
+	if set.granted {
+		what = "which does not exist in the cluster, or may not write here: create it, mend the marker, or widen spec.policies of the ManifestRepository"
+	}
 	var problems []Problem
 	for _, f := range fields {
 		_, valid := set.policies[f.Policy]
 		if !valid && !set.broken[f.Policy] {
-			problems = append(problems, Problem{f.File, f.Line, fmt.Sprintf("the marker names the policy %s, which does not exist: declare it, or mend the marker", f.Policy)})
+			problems = append(problems, Problem{f.File, f.Line, fmt.Sprintf("the marker names the policy %s, %s", f.Policy, what)})
 		}
 	}
 	return problems

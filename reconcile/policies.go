@@ -52,6 +52,8 @@ type policySet struct {
 	broken   map[string]bool
 	problems []Problem
 	notices  []string
+	// granted: they are those of a cluster that may write here.
+	granted bool
 }
 
 func (s policySet) sorted() []declared {
