@@ -21,6 +21,10 @@ help: ## Explain each target
 build: ## Build the command into bin/pintle
 	CGO_ENABLED=0 go build -trimpath -buildvcs=auto -ldflags "-s -w" -o bin/pintle ./cmd/pintle
 
+.PHONY: image
+image: ## Build the controller's image, named IMAGE
+	docker buildx build --tag $(or $(IMAGE),ghcr.io/pintle-dev/pintle:latest) .
+
 .PHONY: demo
 demo: build ## See the whole story in a minute: a new tag, a revert, a newer tag; needs git, no cluster
 	./bin/pintle demo
