@@ -33,15 +33,17 @@ type outcome struct {
 	order *order // who asks for a write, or nil
 	// aim is what the slots are to hold: the selection, or what a pin or a person
 	// names; empty where nothing can be aimed at.
-	aim      ledger.Value
-	after    []ledger.Value // what each slot holds then
-	changes  []gitwriter.Update
-	past     ledger.Past
-	record   gitwriter.Record
-	pin      string // what spec.pin says, in words
-	wavering string
-	verdicts []decide.Verdict
-	now      time.Time
+	aim     ledger.Value
+	after   []ledger.Value // what each slot holds then
+	changes []gitwriter.Update
+	past    ledger.Past
+	record  gitwriter.Record
+	pin     string // what spec.pin says, in words
+	// pinUndone: somebody undid what the pin names since it was declared.
+	pinUndone bool
+	wavering  string
+	verdicts  []decide.Verdict
+	now       time.Time
 }
 
 // decide reads the repository and the registries and gives every slot its
@@ -274,17 +276,22 @@ func (e *Engine) recall(ctx context.Context, d *decision) error {
 	return nil
 }
 
-// judge puts the question to package decide.
+// judge gives every slot its verdict.
 func (e *Engine) judge(ctx context.Context, o *outcome) error {
-	if o.aim == "" {
-		for range o.slots {
-			o.verdicts = append(o.verdicts, decide.Verdict{Reason: o.reason, Message: o.message})
+	if o.aim != "" {
+		var err error
+		if o.pinUndone, err = e.isPinUndone(ctx, o); err != nil {
+			return err
 		}
-		return nil
 	}
-	pinUndone, err := e.pinUndone(ctx, o)
-	if err != nil {
-		return err
+	o.verdicts = o.decide()
+	return nil
+}
+
+// decide puts the question to package decide.
+func (o *outcome) decide() []decide.Verdict {
+	if o.aim == "" {
+		return slices.Repeat([]decide.Verdict{{Reason: o.reason, Message: o.message}}, len(o.slots))
 	}
 	slots := make([]decide.Slot, 0, len(o.slots))
 	for i, s := range o.slots {
@@ -295,17 +302,17 @@ func (e *Engine) judge(ctx context.Context, o *outcome) error {
 			Doer: decide.Doer(o.record.Doer[s.ID]), Refusal: o.refusal(s),
 		})
 	}
-	o.verdicts = decide.Decide(decide.Policy{
-		Name: o.name, Image: o.spec.Image, Order: o.order.asked(), Suspended: o.spec.Suspend, Pin: o.pin, PinUndone: pinUndone,
+	verdicts := decide.Decide(decide.Policy{
+		Name: o.name, Image: o.spec.Image, Order: o.order.asked(), Suspended: o.spec.Suspend, Pin: o.pin, PinUndone: o.pinUndone,
 		Rule: o.rule, Selection: o.aim, Created: o.created, Vetoes: o.record.Vetoes, Back: o.record.Back,
 		Wavering: o.wavering, Unread: o.record.Unread, Now: o.now,
 	}, slots)
 	for i := range o.slots {
 		if o.slots[i].TagOnly() && o.spec.Write != v1alpha1.WriteTag {
-			o.verdicts[i].Message += "; there is no key for the digest beside it, so the tag alone is followed"
+			verdicts[i].Message += "; there is no key for the digest beside it, so the tag alone is followed"
 		}
 	}
-	return nil
+	return verdicts
 }
 
 // refusal is why a slot can't be moved to the aim, or empty.

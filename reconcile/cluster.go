@@ -31,18 +31,23 @@ type Declared struct {
 // CheckPolicy tells what is wrong with a policy that an API server takes. Its
 // error is a *SpecError.
 func CheckPolicy(p *v1alpha1.ImagePolicy) error {
-	if wrong := document.CheckPolicy(p); len(wrong) > 0 {
-		return &SpecError{nameOf(p), wrong[0].Field, wrong[0].Message}
-	}
-	_, err := compile(p)
+	_, err := check(p)
 	return err
+}
+
+// check compiles a policy that an API server takes.
+func check(p *v1alpha1.ImagePolicy) (declared, error) {
+	if wrong := document.CheckPolicy(p); len(wrong) > 0 {
+		return declared{}, &SpecError{nameOf(p), wrong[0].Field, wrong[0].Message}
+	}
+	return compile(p)
 }
 
 // compiled remembers what was made of an object.
 type compiled struct {
 	uid        types.UID
 	generation int64
-	policy     declared
+	policy     declared // where there is no err
 	err        error
 }
 
@@ -59,10 +64,8 @@ func (e *Engine) objects(ctx context.Context, documents policySet) (policySet, e
 		name := nameOf(o.ImagePolicy)
 		c, ok := e.compiled[name]
 		if !ok || c.uid != o.UID || c.generation != o.Generation {
-			c = compiled{uid: o.UID, generation: o.Generation, err: CheckPolicy(o.ImagePolicy)}
-			if c.err == nil {
-				c.policy, c.err = compile(o.ImagePolicy)
-			}
+			c = compiled{uid: o.UID, generation: o.Generation}
+			c.policy, c.err = check(o.ImagePolicy)
 		}
 		fresh[name] = c
 		if c.err != nil {

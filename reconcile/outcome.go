@@ -64,6 +64,7 @@ func (d *decision) report() *Report {
 	r := &Report{Commits: []Commit{}, Policies: []Policy{}, Problems: d.allProblems(), Notices: d.set.notices}
 	for _, o := range d.policies {
 		r.Policies = append(r.Policies, o.policy())
+		r.Settled = append(r.Settled, o.settled())
 		if o.order != nil {
 			r.Problems = o.own(r.Problems)
 		}
@@ -95,13 +96,34 @@ func (d *decision) allProblems() []Problem {
 	return problems
 }
 
+// settled is the policy after a pass that changes nothing any more.
+func (o *outcome) settled() Policy {
+	updated := func(v decide.Verdict) bool { return v.Reason == Updated }
+	if !slices.ContainsFunc(o.verdicts, updated) {
+		return o.policy()
+	}
+	next := *o
+	next.verdicts = slices.Clone(o.verdicts)
+	for i, v := range o.decide() {
+		if updated(o.verdicts[i]) {
+			next.verdicts[i] = v
+		}
+	}
+	return next.policy()
+}
+
 func (o *outcome) policy() Policy {
 	namespace, name, _ := strings.Cut(o.name, "/")
-	p := Policy{Name: name, Namespace: namespace, Image: o.spec.Image, Fields: []Field{}, Reason: NoField}
+	p := Policy{Name: name, Namespace: namespace, Image: o.spec.Image, Fields: []Field{}, Reason: NoField, UID: o.uid, Generation: o.generation}
 	if o.selection != "" {
 		p.Selected = &TagDigest{o.selection.Tag(), o.selection.Digest()}
 	}
 	p.Current = current(o.slots)
+	for _, s := range o.slots {
+		if d := s.Value.Digest(); d != "" && !slices.Contains(p.Digests, d) {
+			p.Digests = append(p.Digests, d)
+		}
+	}
 	p.Message = fmt.Sprintf("no marker and no target of the repository is bound to %s", o.name)
 	for i, v := range o.verdicts {
 		for _, f := range o.slots[i].Fields {

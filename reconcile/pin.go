@@ -97,9 +97,9 @@ func revisions(past ledger.Past) string {
 	}
 }
 
-// pinUndone tells whether somebody moved a slot away from what spec.pin names
+// isPinUndone tells whether somebody moved a slot away from what spec.pin names
 // with the pin there. A pin that was declared later beats the veto.
-func (e *Engine) pinUndone(ctx context.Context, o *outcome) (bool, error) {
+func (e *Engine) isPinUndone(ctx context.Context, o *outcome) (bool, error) {
 	if o.spec.Pin == nil || !o.record.Vetoed(o.aim) {
 		return false, nil
 	}

@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"slices"
 
+	"k8s.io/apimachinery/pkg/types"
+
 	"github.com/pintle-dev/pintle/api/document"
 	"github.com/pintle-dev/pintle/api/v1alpha1"
 	"github.com/pintle-dev/pintle/gitwriter"
@@ -35,6 +37,9 @@ type declared struct {
 	markersOnly bool
 	// ruleText is equal for equal rules.
 	ruleText string
+	// uid and generation are those of the object in a cluster.
+	uid        types.UID
+	generation int64
 }
 
 // at is where a line of the policy stands, in words.
@@ -197,7 +202,7 @@ func compile(p *v1alpha1.ImagePolicy) (declared, error) {
 	if err != nil {
 		text = []byte(name) // Not shared, then.
 	}
-	return declared{name: name, spec: p.Spec, rule: rule, ruleText: string(text)}, nil
+	return declared{name: name, spec: p.Spec, rule: rule, ruleText: string(text), uid: p.UID, generation: p.Generation}, nil
 }
 
 func ruleOf(s v1alpha1.Select) policy.Spec {

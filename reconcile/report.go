@@ -2,7 +2,11 @@
 
 package reconcile
 
-import "github.com/pintle-dev/pintle/reconcile/decide"
+import (
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/pintle-dev/pintle/reconcile/decide"
+)
 
 // Reason is the word for a verdict; see package decide.
 type Reason = decide.Reason
@@ -44,6 +48,9 @@ type Report struct {
 	Checkout bool `json:"-"`
 	// Races is how often somebody else pushed first.
 	Races int `json:"-"`
+	// Settled are the policies as the next pass finds them, if nothing changes until
+	// then: what is updated here holds its selection there.
+	Settled []Policy `json:"-"`
 }
 
 // Commit is one commit of a pass.
@@ -85,6 +92,11 @@ type Policy struct {
 	Reason  Reason     `json:"reason"`
 	Message string     `json:"message"`
 	Fields  []Field    `json:"fields"`
+	// Digests are those that the fields hold of the image, each once.
+	Digests []string `json:"-"`
+	// UID and Generation are those of the object in a cluster, as it was read.
+	UID        types.UID `json:"-"`
+	Generation int64     `json:"-"`
 }
 
 // Field is the verdict of one bound scalar.

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 
 	"github.com/pintle-dev/pintle/api/v1alpha1"
+	"github.com/pintle-dev/pintle/gitwriter/ledger"
 	"github.com/pintle-dev/pintle/registry"
 )
 
@@ -22,25 +23,39 @@ type Account struct {
 	client *registry.Client
 
 	mu       sync.Mutex
-	pass     *registry.Pass
-	begun    time.Time
+	passes   []begunPass // the oldest first
 	rankings rankings
 }
+
+// begunPass is a pass, and when its first question can have been asked.
+type begunPass struct {
+	*registry.Pass
+
+	begun time.Time
+}
+
+// keepPass is how long a pass can be shared.
+const keepPass = time.Minute
 
 // NewAccount makes an account; it asks nothing yet.
 func NewAccount(options registry.Options) *Account {
 	return &Account{client: registry.New(options), rankings: rankings{}}
 }
 
-// since is a pass whose answers were all asked for after a question came up. Whoever
-// has questions of the same moment shares it, and so each is asked once.
-func (a *Account) since(question time.Time) *registry.Pass {
+// since is the oldest pass whose answers were all asked for after a question came up.
+// Whoever has questions of the same moment shares it, and so each is asked once.
+func (a *Account) since(question time.Time) begunPass {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.pass == nil || a.begun.Before(question) {
-		a.pass, a.begun = a.client.Pass(), time.Now()
+	for _, p := range a.passes {
+		if !p.begun.Before(question) {
+			return p
+		}
 	}
-	return a.pass
+	fresh := begunPass{a.client.Pass(), time.Now()}
+	a.passes = slices.DeleteFunc(a.passes, func(p begunPass) bool { return fresh.begun.Sub(p.begun) > keepPass })
+	a.passes = append(a.passes, fresh)
+	return fresh
 }
 
 // remembered are the rankings of what policies are about.
@@ -81,19 +96,49 @@ func (r Resolution) Equal(o Resolution) bool {
 // Resolutions remembers what the registries last said of every policy of a
 // cluster, for all engines of a process. It is safe for concurrent use.
 type Resolutions struct {
-	mu    sync.Mutex
-	known map[string]looked
+	mu     sync.Mutex
+	known  map[string]looked
+	served map[string]served
 }
 
 // NewResolutions knows nothing yet.
-func NewResolutions() *Resolutions { return &Resolutions{known: map[string]looked{}} }
+func NewResolutions() *Resolutions {
+	return &Resolutions{known: map[string]looked{}, served: map[string]served{}}
+}
+
+// served is what the registry was seen to serve of a policy's image.
+type served struct {
+	image  string
+	values map[ledger.Value]bool // is never changed
+}
+
+// maxServed bounds what is remembered of one policy.
+const maxServed = 1000
+
+// serve notes a selection, and returns what was served so far. The caller has the lock.
+func (r *Resolutions) serve(p declared, selection ledger.Value) map[ledger.Value]bool {
+	before := r.served[p.name]
+	if before.image == p.spec.Image && (selection == "" || before.values[selection]) {
+		return before.values
+	}
+	now := served{p.spec.Image, map[ledger.Value]bool{}}
+	if before.image == p.spec.Image && len(before.values) < maxServed {
+		maps.Copy(now.values, before.values)
+	}
+	if selection != "" {
+		now.values[selection] = true
+	}
+	r.served[p.name] = now
+	return now.values
+}
 
 // looked is a resolution, and the spec that it is about.
 type looked struct {
 	resolution
 
-	spec v1alpha1.ImagePolicySpec
-	seen time.Time // the digest, for the first time
+	spec  v1alpha1.ImagePolicySpec
+	seen  time.Time // the digest, for the first time
+	begun time.Time // the pass
 }
 
 // answers tells whether the resolution is that of a spec, whatever else the spec says
@@ -115,7 +160,7 @@ func (r *Resolutions) Look(ctx context.Context, account *Account, policies []*v1
 		asked = append(asked, d)
 	}
 	pass, known := account.since(question), account.remembered(asked)
-	results, err := resolve(ctx, pass, known, asked)
+	results, err := resolve(ctx, pass.Pass, known, asked)
 	if err != nil {
 		return err
 	}
@@ -123,13 +168,16 @@ func (r *Resolutions) Look(ctx context.Context, account *Account, policies []*v1
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, p := range asked {
-		found := results[p.name]
-		found.client, found.pass = account.client, pass
+		found, before := results[p.name], r.known[p.name]
+		if before.answers(p.spec) && before.begun.After(pass.begun) {
+			continue // Somebody asked later, and was answered sooner.
+		}
+		found.client, found.pass, found.served = account.client, pass.Pass, r.serve(p, found.selection)
 		seen := time.Now()
-		if before, ok := r.known[p.name]; ok && before.selection.Digest() == found.selection.Digest() {
+		if before.selection != "" && before.selection.Digest() == found.selection.Digest() {
 			seen = before.seen
 		}
-		r.known[p.name] = looked{found, p.spec, seen}
+		r.known[p.name] = looked{found, p.spec, seen, pass.begun}
 	}
 	return nil
 }
@@ -137,10 +185,10 @@ func (r *Resolutions) Look(ctx context.Context, account *Account, policies []*v1
 // Fail notes why the registry could not even be asked for a policy.
 func (r *Resolutions) Fail(p *v1alpha1.ImagePolicy, message string) {
 	failed := r.unasked()
-	failed.reason, failed.message = Failed, message
+	failed.reason, failed.message, failed.silent = Failed, message, true
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.known[nameOf(p)] = looked{failed, p.Spec, time.Now()}
+	r.known[nameOf(p)] = looked{resolution: failed, spec: p.Spec, begun: time.Now()}
 }
 
 // Of is the newest resolution of a policy, if there is one for the rule and image
@@ -157,15 +205,19 @@ func (r *Resolutions) Of(p *v1alpha1.ImagePolicy) (Resolution, bool) {
 	return found, true
 }
 
-// Gone tells whether the registry says that it does not have a digest any more. It
-// asks once after each Look.
-func (r *Resolutions) Gone(ctx context.Context, p *v1alpha1.ImagePolicy, digest string) bool {
-	known, ok := r.about(nameOf(p), p.Spec)
-	if !ok || known.selection.Digest() == digest {
-		return false
+// Gone tells whether the registry says that it does not have a digest any more. Each
+// digest is asked for once after a Look. It is not sure where the registry gives no
+// answer, or gave none to the Look.
+func (r *Resolutions) Gone(ctx context.Context, p *v1alpha1.ImagePolicy, digest string) (gone, sure bool) {
+	last, ok := r.about(nameOf(p), p.Spec)
+	switch {
+	case !ok || last.silent: // It is not asked more than it answers.
+		return false, false
+	case last.selection.Digest() == digest:
+		return false, true
 	}
-	_, err := known.pass.Digest(ctx, p.Spec.Image, digest)
-	return isMissing(err)
+	_, err := last.pass.Digest(ctx, p.Spec.Image, digest)
+	return isMissing(err), err == nil || isMissing(err)
 }
 
 // Forget drops a policy, named <namespace>/<name>.
@@ -173,6 +225,7 @@ func (r *Resolutions) Forget(name string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.known, name)
+	delete(r.served, name)
 }
 
 func (r *Resolutions) about(name string, spec v1alpha1.ImagePolicySpec) (looked, bool) {

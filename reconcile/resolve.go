@@ -28,6 +28,11 @@ type resolution struct {
 	// reason and message say why there is no selection.
 	reason  Reason
 	message string
+	// served are the tags and digests that this process was served before; nil where
+	// nobody remembers.
+	served map[ledger.Value]bool
+	// silent: the registry gave no answer at all.
+	silent bool
 	// pass is where more was and is asked about the image, by this client.
 	pass   *registry.Pass
 	client *registry.Client
@@ -115,7 +120,7 @@ func candidates(ctx context.Context, pass *registry.Pass, before ranked, p decla
 	}
 	tags, err := pass.Tags(ctx, p.spec.Image)
 	if err != nil {
-		return resolution{reason: Failed, message: err.Error()}, ranked{}
+		return unanswered(err), ranked{}
 	}
 	if p.rule.NeedsCreated() {
 		return datedCandidates(ctx, pass, p, tags), ranked{}
@@ -140,7 +145,7 @@ func datedCandidates(ctx context.Context, pass *registry.Pass, p declared, tags 
 		if ok, _ := p.rule.Admits(tag); ok {
 			var err error
 			if c.Created, err = pass.Created(ctx, p.spec.Image, tag); err != nil {
-				return resolution{reason: Failed, message: err.Error()}
+				return unanswered(err)
 			}
 			r.created[tag] = c.Created
 		}
@@ -148,6 +153,11 @@ func datedCandidates(ctx context.Context, pass *registry.Pass, p declared, tags 
 	}
 	r.ranking = p.rule.Rank(list)
 	return r
+}
+
+// unanswered is without a selection, for want of an answer from the registry.
+func unanswered(err error) resolution {
+	return resolution{reason: Failed, message: err.Error(), silent: !isMissing(err)}
 }
 
 // pick resolves the best candidate to its digest.
@@ -166,7 +176,7 @@ func pick(ctx context.Context, pass *registry.Pass, p declared, r *resolution) {
 	tag := r.ranking.Kept[0].Tag
 	digest, err := pass.Digest(ctx, p.spec.Image, tag)
 	if err != nil {
-		r.reason, r.message = Failed, err.Error()
+		r.reason, r.message, r.silent = Failed, err.Error(), !isMissing(err)
 		return
 	}
 	r.selection = ledger.NewValue(tag, digest)

@@ -29,6 +29,9 @@ func TestPages(t *testing.T) {
 	t.Run("history.md", func(t *testing.T) {
 		(&onCall{t: t}).follow(readPage(t, "history.md"))
 	})
+	t.Run("kubectl.md", func(t *testing.T) {
+		(&onCall{t: t}).follow(readPage(t, "kubectl.md"))
+	})
 	t.Run("rollback.md", func(t *testing.T) {
 		p, c := readPage(t, "rollback.md"), &onCall{t: t}
 		c.follow(p)
@@ -216,6 +219,7 @@ type onCall struct {
 	t        *testing.T
 	registry *ghcr
 	git      string            // URL of what stands for https://git.example.com/acme
+	kube     string            // the kubeconfig, of pages that have a cluster
 	home     string            // with bin/pintle, and pwd: the folder that the reader is in
 	past     string            // a copy of the repository in which 6.7.1 is out
 	ids      map[string]string // by an id of the page: what it is in this run
@@ -259,6 +263,8 @@ func (c *onCall) happens(p part) {
 echo '  pin: {revision: 2}' >>policies/podinfo.yaml
 git commit --quiet --all --message 'Pin podinfo to 6.7.0'
 pintle sync --repo . && git push --quiet)`)
+		case "the cluster has it":
+			c.declare()
 		case "6.7.2 is out":
 			images.Push(c.t, c.registry.host(), podinfo, "6.7.2", "6.7.2")
 		default:
@@ -315,6 +321,25 @@ func (c *onCall) start() gitserver.Repo {
 	return repo
 }
 
+// declare has the policy and the repository in a cluster, and what stands for kubectl
+// runs the plugin as kubectl does.
+func (c *onCall) declare() {
+	c.t.Helper()
+	k := newCluster(c.t)
+	policy := k.object("prod", "podinfo", ">=6.0.0 <7")
+	policy.Spec.Image = "ghcr.io/acme/podinfo"
+	k.create(policy, k.manifests("prod", "fleet", gitserver.Repo{URL: c.git + "/fleet.git"}))
+	c.kube = k.kubeconfig
+	plugin := filepath.Join(c.home, "kubectl-pintle")
+	if err := os.Symlink(os.Args[0], plugin); err != nil {
+		c.t.Fatal(err)
+	}
+	script := "#!/bin/sh\nshift\ncase $1 in refresh) ;; *) set -- \"$@\" --plain-http ghcr.io --plain-http 127.0.0.1 ;; esac\nexec '" + plugin + "' \"$@\"\n"
+	if err := os.WriteFile(filepath.Join(c.home, "bin", "kubectl"), []byte(script), 0o755); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
 // fleetFiles are what https://git.example.com/acme/fleet.git begins with.
 var fleetFiles = map[string]string{
 	"policies/podinfo.yaml": `apiVersion: pintle.dev/v1alpha1
@@ -365,7 +390,7 @@ func (c *onCall) run(script string) {
 	command := exec.CommandContext(c.t.Context(), "bash", "-euo", "pipefail", "-c", "trap 'pwd >"+pwd+"' EXIT\n"+strings.ReplaceAll(script, address, c.git))
 	command.Dir = strings.TrimSpace(string(dir))
 	command.Env = append(gitserver.Environment(c.home), "PATH="+filepath.Join(c.home, "bin")+":"+os.Getenv("PATH"), "DOCKER_CONFIG="+c.home,
-		runMain+"=1",
+		runMain+"=1", "KUBECONFIG="+c.kube,
 		"GORACE=atexit_sleep_ms=0",          // else each command waits for a second where races are looked for
 		"HTTP_PROXY="+c.registry.server.URL) // git reads http_proxy alone, and no proxy is asked for 127.0.0.1
 	said, err := command.CombinedOutput()

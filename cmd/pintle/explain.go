@@ -11,6 +11,7 @@ import (
 
 	"github.com/pintle-dev/pintle/cmd/pintle/render"
 	"github.com/pintle-dev/pintle/reconcile"
+	"github.com/pintle-dev/pintle/reconcile/controller"
 )
 
 const onePolicy = "one argument, the NAMESPACE/NAME of a policy"
@@ -27,39 +28,34 @@ func policyName(args []string) (string, error) {
 func newExplain(p *program) *cobra.Command {
 	var o options
 	command := &cobra.Command{
-		Use:     "explain NAMESPACE/NAME --repo R",
-		Short:   "Show every candidate of a policy with its rank or why it was dropped, and the verdict of every field",
-		Example: `  pintle explain prod/podinfo --repo https://git.example.com/acme/fleet.git`,
-		Args:    arguments(cobra.ExactArgs(1), onePolicy),
+		Use:   "explain NAMESPACE/NAME [--repo R]",
+		Short: "Show every candidate of a policy with its rank or why it was dropped, and the verdict of every field",
+		Example: `  pintle explain prod/podinfo --repo https://git.example.com/acme/fleet.git
+  pintle explain prod/podinfo    # in the cluster of the kubeconfig`,
+		Args: arguments(cobra.ExactArgs(1), onePolicy),
 		RunE: func(command *cobra.Command, args []string) error {
-			name, err := policyName(args)
-			if err != nil {
-				return err
-			}
-			stop := p.progress("Reading")
-			explanation, err := use(command.Context(), &o, func(engine *reconcile.Engine, ctx context.Context) (*reconcile.Explanation, error) {
-				return engine.Explain(ctx, name)
+			return perform(command, p, &o, args, job[*reconcile.Explanation]{
+				doing: "Reading", op: "explain", purpose: controller.ToRead,
+				do: func(ctx context.Context, engine *reconcile.Engine, policy string) (*reconcile.Explanation, error) {
+					return engine.Explain(ctx, policy)
+				},
+				idle:   func(x *reconcile.Explanation) bool { return len(x.Policy.Fields) == 0 },
+				people: render.Explanation,
+				located: func(from origin, x *reconcile.Explanation) any {
+					return struct {
+						origin
+						*reconcile.Explanation
+					}{from, x}
+				},
+				status: func(x *reconcile.Explanation) error {
+					if len(x.Problems) > 0 || wantsMending(x.Policy.Reason) {
+						return statusError(statusProblems)
+					}
+					return nil
+				},
 			})
-			stop()
-			if err != nil {
-				return err
-			}
-			if err := p.printExplanation(explanation, o.output); err != nil {
-				return err
-			}
-			if len(explanation.Problems) > 0 || wantsMending(explanation.Policy.Reason) {
-				return statusError(statusProblems)
-			}
-			return nil
 		},
 	}
-	o.bind(command)
+	o.bindBoth(command)
 	return command
-}
-
-func (p *program) printExplanation(explanation *reconcile.Explanation, format output) error {
-	if format.json {
-		return render.JSON(p.stdout, explanation)
-	}
-	return render.Explanation(p.stdout, explanation, p.style())
 }

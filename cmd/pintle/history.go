@@ -9,35 +9,37 @@ import (
 
 	"github.com/pintle-dev/pintle/cmd/pintle/render"
 	"github.com/pintle-dev/pintle/reconcile"
+	"github.com/pintle-dev/pintle/reconcile/controller"
 )
 
 func newHistory(p *program) *cobra.Command {
 	var o options
 	command := &cobra.Command{
-		Use:   "history NAMESPACE/NAME --repo R",
+		Use:   "history NAMESPACE/NAME [--repo R]",
 		Short: "List what a policy's fields held: when, why and by which commit, the newest first",
 		Example: `  pintle history prod/podinfo --repo https://git.example.com/acme/fleet.git
-  pintle history prod/podinfo --repo . -o json`,
+  pintle history prod/podinfo --repo . -o json
+  pintle history prod/podinfo    # in the cluster of the kubeconfig`,
 		Args: arguments(cobra.ExactArgs(1), onePolicy),
 		RunE: func(command *cobra.Command, args []string) error {
-			name, err := policyName(args)
-			if err != nil {
-				return err
-			}
-			stop := p.progress("Reading")
-			revisions, err := use(command.Context(), &o, func(engine *reconcile.Engine, ctx context.Context) ([]reconcile.Revision, error) {
-				return engine.History(ctx, name)
+			return perform(command, p, &o, args, job[[]reconcile.Revision]{
+				doing: "Reading", op: "list the history of", purpose: controller.ToRead,
+				do: func(ctx context.Context, engine *reconcile.Engine, policy string) ([]reconcile.Revision, error) {
+					return engine.History(ctx, policy)
+				},
+				idle:   func(revisions []reconcile.Revision) bool { return len(revisions) == 0 },
+				people: render.History,
+				located: func(from origin, revisions []reconcile.Revision) any {
+					return struct {
+						origin
+
+						Revisions []reconcile.Revision `json:"revisions"`
+					}{from, revisions}
+				},
+				status: func([]reconcile.Revision) error { return nil },
 			})
-			stop()
-			if err != nil {
-				return err
-			}
-			if o.output.json {
-				return render.JSON(p.stdout, revisions)
-			}
-			return render.History(p.stdout, revisions, p.style())
 		},
 	}
-	o.bind(command)
+	o.bindBoth(command)
 	return command
 }

@@ -21,23 +21,69 @@ type options struct {
 	gitUsername            string
 	gitPasswordFile        string
 	output                 output
+	cluster                clusterFlags
+	allNamespaces          bool
 }
+
+const (
+	repoUsage      = "Git repository: a URL, a bare repository, or a clean checkout"
+	plainHTTPUsage = "registry `HOST[:PORT]` that speaks HTTP without TLS (repeatable)"
+)
 
 func (o *options) bind(command *cobra.Command) {
 	flags := command.Flags()
-	flags.StringVar(&o.repo, "repo", "", "Git repository: a URL, a bare repository, or a clean checkout (required)")
+	flags.StringVar(&o.repo, "repo", "", repoUsage+" (required)")
 	flags.StringVar(&o.branch, "branch", "", "branch to read and write (default: the repository's default branch)")
 	flags.StringVar(&o.policies, "policies", "", "file or folder with the policies (default: those in the repository)")
-	flags.StringArrayVar(&o.plainHTTP, "plain-http", nil, "registry `HOST[:PORT]` that speaks HTTP without TLS (repeatable)")
+	flags.StringArrayVar(&o.plainHTTP, "plain-http", nil, plainHTTPUsage)
 	flags.StringVar(&o.gitUsername, "git-username", "", "user name for Git over HTTP(S)")
 	flags.StringVar(&o.gitPasswordFile, "git-password-file", "", "file with the password or token for Git over HTTP(S)")
 	o.output.bind(flags)
 }
 
+// bindBoth is bind for a command that works on a cluster too.
+func (o *options) bindBoth(command *cobra.Command) {
+	o.bind(command)
+	flags := command.Flags()
+	o.cluster.bind(flags)
+	o.cluster.bindNamespace(flags)
+	flags.Lookup("repo").Usage = repoUsage + " (default: those of the cluster)"
+	flags.Lookup("plain-http").Usage = plainHTTPUsage + "; in a cluster also a Git server"
+}
+
+// asksCluster tells whether a command is about a cluster: without --repo. Flags that
+// say nothing there, or nothing of a repository, are wrong usage.
+func (o *options) asksCluster(flags *pflag.FlagSet) (bool, error) {
+	if flags.Changed("repo") && o.repo == "" {
+		// A variable of a script may be empty, and does not mean some cluster.
+		return false, usageError{errors.New("--repo is empty: give the URL or the path of a Git repository, or leave it out to ask a cluster")}
+	}
+	wrong, why := []string{"branch", "policies"}, "--%s is for a repository, with --repo: a cluster's objects say it themselves"
+	if o.repo != "" {
+		wrong, why = []string{"kubeconfig", "context", "namespace", "all-namespaces"}, "--%s is for a cluster, and --repo for a repository without one: give one of the two"
+	}
+	for _, name := range wrong {
+		if flags.Changed(name) {
+			return false, usageError{fmt.Errorf(why, name)}
+		}
+	}
+	return o.repo == "", nil
+}
+
+// connect reaches the cluster of the kubeconfig.
+func (o *options) connect(flags *pflag.FlagSet) (*cluster, error) {
+	c, err := o.cluster.connect()
+	named := flags.Changed("kubeconfig") || flags.Changed("context")
+	if wrong := (usageError{}); !named && errors.As(err, &wrong) {
+		return nil, usageError{fmt.Errorf("--repo is missing, and there is no kubeconfig that can be used: give the URL or the path of a Git repository with --repo, or a cluster with --kubeconfig or KUBECONFIG: %w", err)}
+	}
+	return c, err
+}
+
 // config checks the flags and finds the credentials.
 func (o *options) config(ctx context.Context) (reconcile.Config, error) {
 	if o.repo == "" {
-		return reconcile.Config{}, usageError{errors.New("--repo is missing: give the URL or the path of a Git repository")}
+		return reconcile.Config{}, usageError{errors.New("--repo is missing: give the URL or the path of a Git repository; in a cluster, `pintle controller` syncs")}
 	}
 	repo, auth, err := gitAuth(ctx, o.repo, o.gitUsername, o.gitPasswordFile)
 	if err != nil {

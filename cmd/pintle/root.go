@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -18,7 +19,7 @@ import (
 
 // run executes the command line and returns the exit status.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	root := newRoot(&program{stdout: stdout, stderr: stderr})
+	root := newRoot(&program{stdout: stdout, stderr: stderr}, calledAs(os.Args[0]))
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
@@ -51,10 +52,19 @@ func isTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(file.Fd()))
 }
 
-func newRoot(p *program) *cobra.Command {
+// calledAs is what the user types for the program. kubectl runs a plugin by its file.
+func calledAs(file string) string {
+	if strings.TrimSuffix(filepath.Base(file), ".exe") == "kubectl-pintle" {
+		return "kubectl pintle"
+	}
+	return "pintle"
+}
+
+func newRoot(p *program, name string) *cobra.Command {
 	root := &cobra.Command{
-		Use:   "pintle",
-		Short: "Keep manifests in Git pinned to the right container images",
+		Use:         "pintle",
+		Annotations: map[string]string{cobra.CommandDisplayNameAnnotation: name},
+		Short:       "Keep manifests in Git pinned to the right container images",
 		Long: `Pintle follows container images in registries and keeps the manifests in Git
 pinned to the right one. Git is the only thing it writes, and undoing one of
 its commits is a decision that it respects.
@@ -70,7 +80,10 @@ with problems listed or a policy at NoMatch or Failed.`,
 	}
 	root.SuggestionsMinimumDistance = 2
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newPlan(p), newSync(p), newExplain(p), newLint(p), newHistory(p), newRollback(p), newResume(p), newDemo(p), newVersion(p))
+	root.AddCommand(newPlan(p), newSync(p), newExplain(p), newLint(p), newHistory(p), newRollback(p), newResume(p), newRefresh(p), newController(p), newDemo(p), newVersion(p))
+	for _, command := range root.Commands() {
+		command.Example = strings.ReplaceAll(command.Example, "  pintle ", "  "+name+" ")
+	}
 	return root
 }
 

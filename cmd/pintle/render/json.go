@@ -53,7 +53,7 @@ func escapeInvisible(text []byte) []byte {
 }
 
 // withEmptyLists is a copy of the value in which every nil list that JSON
-// would show is an empty one. Maps and interfaces are left as they are.
+// would show is an empty one. Maps are left as they are.
 func withEmptyLists(value reflect.Value) reflect.Value {
 	switch value.Kind() {
 	case reflect.Pointer:
@@ -63,6 +63,11 @@ func withEmptyLists(value reflect.Value) reflect.Value {
 		pointer := reflect.New(value.Type().Elem())
 		pointer.Elem().Set(withEmptyLists(value.Elem()))
 		return pointer
+	case reflect.Interface:
+		if value.IsNil() {
+			return value
+		}
+		return withEmptyLists(value.Elem())
 	case reflect.Struct:
 		filled := reflect.New(value.Type()).Elem()
 		filled.Set(value)

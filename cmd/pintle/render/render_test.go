@@ -77,6 +77,12 @@ func TestReportsForPeople(t *testing.T) {
 			report := &reconcile.LintReport{Files: 2, Policies: 1, Fields: 3, Problems: sample("", reconcile.Due).Problems}
 			return render.Lint(w, report, render.Style{})
 		},
+		"origin": func(w io.Writer) error {
+			return render.Origin(w, "prod/fleet", "https://git.example.com/acme/fleet.git", nil, false, render.Style{})
+		},
+		"originnotices": func(w io.Writer) error {
+			return render.Origin(w, "prod/fleet", "https://git.example.com/acme/fleet.git", []string{"it is suspended"}, true, render.Style{Color: true})
+		},
 		"lintclean": func(w io.Writer) error {
 			return render.Lint(w, &reconcile.LintReport{Files: 1, Policies: 2, Fields: 1}, render.Style{})
 		},
@@ -172,7 +178,8 @@ func TestHostileValues(t *testing.T) {
 		"lint": func(w io.Writer) error {
 			return render.Lint(w, &reconcile.LintReport{Problems: report.Problems}, render.Style{})
 		},
-		"json": func(w io.Writer) error { return render.JSON(w, report) },
+		"json":   func(w io.Writer) error { return render.JSON(w, report) },
+		"origin": func(w io.Writer) error { return render.Origin(w, evil, evil, []string{evil}, true, render.Style{}) },
 	}
 	for name, write := range writers {
 		var got bytes.Buffer
@@ -216,6 +223,10 @@ func TestJSON(t *testing.T) {
 	}
 	if report.Commits != nil {
 		t.Error("the report itself was changed")
+	}
+	got.Reset()
+	if err := render.JSON(&got, []any{struct{ A []string }{}, nil}); err != nil || got.String() != "[\n  {\n    \"A\": []\n  },\n  null\n]\n" {
+		t.Errorf("a list of anything: %v:\n%s", err, got.String())
 	}
 
 	got.Reset()

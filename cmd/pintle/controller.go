@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/klog/v2"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/pintle-dev/pintle/api/v1alpha1"
+	"github.com/pintle-dev/pintle/reconcile/controller"
+)
+
+const (
+	// defaultQuiet is how long a repository gathers changes after a push.
+	defaultQuiet = 5 * time.Second
+	// shutdown is how long a push that is under way may take after a signal; the
+	// install's terminationGracePeriodSeconds is a little longer.
+	shutdown = 50 * time.Second
+)
+
+type controllerOptions struct {
+	cluster       clusterFlags
+	metrics       string
+	probes        string
+	election      bool
+	electionSpace string
+	controller.Options
+}
+
+func newController(p *program) *cobra.Command {
+	var o controllerOptions
+	command := &cobra.Command{
+		Use:   "controller",
+		Short: "Follow the ImagePolicy and ManifestRepository objects of a cluster",
+		Long: `Follow the ImagePolicy and ManifestRepository objects of a cluster, with the same
+engine as sync. It writes Git, and the status of these objects; nothing else.
+
+It runs until a signal, and then finishes the push that is under way.`,
+		Example: `  kubectl apply -k https://github.com/pintle-dev/pintle/config/default
+  pintle controller --context kind-kind --suspend   # from outside, to look only`,
+		Args: arguments(cobra.NoArgs, "no arguments"),
+		RunE: func(command *cobra.Command, _ []string) error {
+			return runController(command.Context(), o, p.stderr)
+		},
+	}
+	flags := command.Flags()
+	o.cluster.bind(flags)
+	flags.StringVar(&o.metrics, "metrics-bind-address", ":8080", "address to serve metrics on; 0 for none")
+	flags.StringVar(&o.probes, "health-probe-bind-address", ":8081", "address to serve /healthz and /readyz on; 0 for none")
+	flags.BoolVar(&o.election, "leader-elect", false, "work only while holding the lease pintle in the own namespace")
+	flags.StringVar(&o.electionSpace, "leader-election-namespace", "", "namespace of the lease (default: the own one, in a cluster)")
+	flags.StringArrayVar(&o.PlainHTTP, "plain-http", nil, "registry or Git server `HOST[:PORT]` that speaks HTTP without TLS (repeatable)")
+	flags.DurationVar(&o.Quiet, "quiet-period", defaultQuiet, "how long a repository gathers changes after a push; at most 30s")
+	flags.BoolVar(&o.Suspend, "suspend", false, "write nothing to Git: decide, and say in the status what waits")
+	return command
+}
+
+func runController(ctx context.Context, o controllerOptions, log io.Writer) error {
+	if o.Quiet < 0 || o.Quiet > controller.LongestWait {
+		return usageError{fmt.Errorf("--quiet-period must be between 0s and %s", controller.LongestWait)}
+	}
+	config, err := o.cluster.config()
+	if err != nil {
+		return err
+	}
+	scheme, err := newScheme()
+	if err != nil {
+		return err
+	}
+	logger := logr.FromSlogHandler(slog.NewJSONHandler(log, nil))
+	ctrl.SetLogger(logger)
+	klog.SetLogger(logger) // of client-go
+	mgr, err := ctrl.NewManager(config, ctrl.Options{
+		Scheme: scheme, Logger: logger,
+		Metrics:                metricsserver.Options{BindAddress: o.metrics},
+		HealthProbeBindAddress: o.probes,
+		LeaderElection:         o.election, LeaderElectionID: "pintle", LeaderElectionNamespace: o.electionSpace, LeaderElectionReleaseOnCancel: true,
+		GracefulShutdownTimeout: new(shutdown),
+	})
+	if err != nil {
+		return fmt.Errorf("cannot set up the controller: %w", err)
+	}
+	for _, add := range []func(string, healthz.Checker) error{mgr.AddHealthzCheck, mgr.AddReadyzCheck} {
+		if err := add("ping", healthz.Ping); err != nil {
+			return fmt.Errorf("cannot set up the controller: %w", err)
+		}
+	}
+	o.Metrics = metrics.Registry
+	if err := controller.Add(mgr, o.Options); err != nil {
+		return err
+	}
+	if err := mgr.Start(ctx); err != nil {
+		return fmt.Errorf("cannot run the controller: %w", err)
+	}
+	return nil
+}
+
+// newScheme has Kubernetes' own types and ours.
+func newScheme() (*runtime.Scheme, error) {
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			return nil, fmt.Errorf("cannot register types: %w", err)
+		}
+	}
+	return scheme, nil
+}

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/pintle-dev/pintle/api/document"
+	"github.com/pintle-dev/pintle/api/v1alpha1"
+)
+
+const (
+	// retryAfter is when a registry that gave no answer is asked again, at the latest.
+	retryAfter = time.Minute
+	// recent is how old an answer may be for a policy that is new or has changed: a
+	// thousand policies that are applied at once share their questions.
+	recent = 10 * time.Second
+)
+
+// agenda is when each policy is to be looked at.
+type agenda struct {
+	mu    sync.Mutex
+	known map[types.NamespacedName]appointment
+}
+
+type appointment struct {
+	uid        types.UID
+	generation int64
+	refresh    string // what RefreshAnnotation said at the last look
+	next       time.Time
+}
+
+func newAgenda() *agenda { return &agenda{known: map[types.NamespacedName]appointment{}} }
+
+// due tells whether a policy is to be looked at now, and how old answers may be.
+func (a *agenda) due(p *v1alpha1.ImagePolicy, now time.Time) (question time.Time, due bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	known, ok := a.known[key(p)]
+	switch {
+	case !ok, known.uid != p.UID:
+		return now.Add(-recent), true
+	case known.refresh != p.Annotations[v1alpha1.RefreshAnnotation]:
+		return now, true
+	case known.generation != p.Generation:
+		return now.Add(-recent), true
+	case !known.next.After(now):
+		return known.next, true
+	}
+	return time.Time{}, false
+}
+
+// looked puts a policy down for its next time. It tells whether its spec changed since
+// the last look, or was not known.
+func (a *agenda) looked(p *v1alpha1.ImagePolicy, now time.Time, failed bool) (changed bool) {
+	next := now.Add(retryAfter)
+	if schedule, err := document.ParseSchedule(p.Spec.Schedule); err == nil {
+		tick := nextTick(schedule, p.Spec.Image, now)
+		if !failed || tick.Before(next) {
+			next = tick
+		}
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	known, ok := a.known[key(p)]
+	a.known[key(p)] = appointment{p.UID, p.Generation, p.Annotations[v1alpha1.RefreshAnnotation], next}
+	return !ok || known.uid != p.UID || known.generation != p.Generation
+}
+
+// next is when a policy is due; now where it was never looked at.
+func (a *agenda) next(p *v1alpha1.ImagePolicy, now time.Time) time.Time {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if known, ok := a.known[key(p)]; ok {
+		return known.next
+	}
+	return now
+}
+
+func (a *agenda) forget(policy types.NamespacedName) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.known, policy)
+}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/pintle-dev/pintle/api/v1alpha1"
+)
+
+func followed() *v1alpha1.ImagePolicy {
+	p := &v1alpha1.ImagePolicy{ObjectMeta: metav1.ObjectMeta{Namespace: "prod", Name: "app", UID: "uid", Generation: 1}}
+	p.Spec.Image, p.Spec.Schedule = podinfo, "@every 5m"
+	return p
+}
+
+// A policy is looked at when it is new or has changed, when its time has come, and when
+// somebody asks; the question tells how old an answer may be.
+func TestAgenda(t *testing.T) {
+	a, p := newAgenda(), followed()
+	expect := func(when string, now time.Time, want time.Time) {
+		t.Helper()
+		if question, due := a.due(p, now); due != !want.IsZero() || !question.Equal(want) {
+			t.Errorf("%s: due %v with the question of %s, want that of %s", when, due, question, want)
+		}
+	}
+	expect("new", noon, noon.Add(-recent))
+	if next := a.next(p, noon); !next.Equal(noon) {
+		t.Errorf("a new one is due at %s", next)
+	}
+	if !a.looked(p, noon, false) || a.looked(p, noon, false) {
+		t.Error("the first look is one at something new, the second is not")
+	}
+	tick := a.next(p, noon)
+	if want := time.Date(2026, 3, 1, 12, 0, 55, 18e6, time.UTC); !tick.Equal(want) {
+		t.Errorf("its time is %s, want %s", tick, want)
+	}
+	expect("before its time", tick.Add(-1), time.Time{})
+	expect("at its time", tick, tick)
+	expect("later, as of its time", tick.Add(time.Minute), tick)
+
+	metav1.SetMetaDataAnnotation(&p.ObjectMeta, v1alpha1.RefreshAnnotation, "1")
+	expect("when asked", noon.Add(time.Second), noon.Add(time.Second))
+	a.looked(p, noon.Add(time.Second), false)
+	expect("when that was done", noon.Add(2*time.Second), time.Time{})
+	metav1.SetMetaDataAnnotation(&p.ObjectMeta, "other", "1")
+	expect("with another annotation", noon.Add(2*time.Second), time.Time{})
+
+	p.Generation = 2
+	expect("changed", noon.Add(3*time.Second), noon.Add(3*time.Second-recent))
+	if !a.looked(p, noon.Add(3*time.Second), false) {
+		t.Error("a look at a changed one is no news")
+	}
+	p.UID = "other"
+	expect("made anew", noon.Add(4*time.Second), noon.Add(4*time.Second-recent))
+	a.looked(p, noon.Add(4*time.Second), false)
+	a.forget(key(p))
+	expect("forgotten", noon.Add(5*time.Second), noon.Add(5*time.Second-recent))
+}
+
+// A registry that gave no answer is asked again after a minute, or at the policy's time
+// where that is sooner.
+func TestAgendaAfterAFailure(t *testing.T) {
+	for schedule, want := range map[string]time.Duration{"@daily": retryAfter, "@every 5m": 55*time.Second + 18*time.Millisecond, "@every 1s": 18 * time.Millisecond} {
+		a, p := newAgenda(), followed()
+		p.Spec.Schedule = schedule
+		a.looked(p, noon, true)
+		if got := a.next(p, noon).Sub(noon); got != want {
+			t.Errorf("%s: again after %v, want %v", schedule, got, want)
+		}
+	}
+}

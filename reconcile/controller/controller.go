@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"github.com/pintle-dev/pintle/api/v1alpha1"
+	engine "github.com/pintle-dev/pintle/reconcile"
+	"github.com/pintle-dev/pintle/registry"
+)
+
+// Options of the controllers.
+type Options struct {
+	// PlainHTTP lists the hosts, HOST or HOST:PORT, of registries and Git servers that
+	// are spoken to without TLS.
+	PlainHTTP []string
+	// Quiet is how long a repository gathers changes after a push.
+	Quiet time.Duration
+	// LookEvery is how often the tip of an idle repository is looked up; 0 is 30 s.
+	LookEvery time.Duration
+	// Suspend stops all writing to Git.
+	Suspend bool
+	// Metrics registers what is counted.
+	Metrics prometheus.Registerer
+}
+
+const (
+	// policiesAtOnce and repositoriesAtOnce bound what runs side by side.
+	policiesAtOnce     = 8
+	repositoriesAtOnce = 4
+)
+
+// Add adds the controllers to a manager, whose scheme must have the types of
+// v1alpha1.
+func Add(mgr manager.Manager, o Options) error {
+	m, err := newMetrics(o.Metrics)
+	if err != nil {
+		return fmt.Errorf("cannot register metrics: %w", err)
+	}
+	resolutions := engine.NewResolutions()
+	repositories, err := newRepositories(o.PlainHTTP, resolutions)
+	if err != nil {
+		return err
+	}
+	gates, board := newGates(o.Quiet), newBoard()
+	wake := newWake(gates, time.Now)
+	policies := &policyReconciler{
+		client:   mgr.GetClient(),
+		accounts: newAccounts(mgr.GetAPIReader(), registry.Options{PlainHTTP: o.PlainHTTP, Observe: m.request}),
+		agenda:   newAgenda(), resolutions: resolutions, board: board, wake: wake, metrics: m,
+		recorder: mgr.GetEventRecorder("pintle"), suspended: o.Suspend, now: time.Now,
+	}
+	if err := policies.add(mgr); err != nil {
+		return fmt.Errorf("cannot set up the controller of policies: %w", err)
+	}
+	writes := &repositoryReconciler{
+		client: mgr.GetClient(), getter: mgr.GetAPIReader(), repositories: repositories, gates: gates, resolutions: resolutions,
+		board: board, wake: wake, metrics: m, recorder: mgr.GetEventRecorder("pintle"),
+		plainHTTP: plainHosts(o.PlainHTTP), suspended: o.Suspend, lookEvery: cmp.Or(o.LookEvery, defaultLook), now: time.Now,
+	}
+	if err := writes.add(mgr); err != nil {
+		return fmt.Errorf("cannot set up the controller of repositories: %w", err)
+	}
+	return nil
+}
+
+func (r *policyReconciler) add(mgr manager.Manager) error {
+	index := func(o client.Object) []string {
+		if p, ok := o.(*v1alpha1.ImagePolicy); ok {
+			return []string{p.Spec.Image}
+		}
+		return nil
+	}
+	if err := mgr.GetFieldIndexer().IndexField(context.Background(), &v1alpha1.ImagePolicy{}, byImage, index); err != nil {
+		return err
+	}
+	asked := predicate.NewPredicateFuncs(func(client.Object) bool { return true })
+	asked.UpdateFunc = func(e event.UpdateEvent) bool {
+		return e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration() || e.ObjectOld.GetUID() != e.ObjectNew.GetUID() ||
+			e.ObjectNew.GetDeletionTimestamp() != nil ||
+			e.ObjectOld.GetAnnotations()[v1alpha1.RefreshAnnotation] != e.ObjectNew.GetAnnotations()[v1alpha1.RefreshAnnotation]
+	}
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("imagepolicy").
+		For(&v1alpha1.ImagePolicy{}, builder.WithPredicates(asked)).
+		WatchesRawSource(source.TypedChannel(r.wake.policies, byName)).
+		WithOptions(options(policiesAtOnce)).
+		Complete(r)
+}
+
+func (r *repositoryReconciler) add(mgr manager.Manager) error {
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("manifestrepository").
+		For(&v1alpha1.ManifestRepository{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		Watches(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(r.bySelector), builder.WithPredicates(predicate.LabelChangedPredicate{})).
+		WatchesRawSource(source.TypedChannel(r.wake.repositories, byName)).
+		WithOptions(options(repositoriesAtOnce)).
+		Complete(r)
+}
+
+// byName puts names of objects into the queue.
+var byName = handler.TypedFuncs[types.NamespacedName, reconcile.Request]{
+	GenericFunc: func(_ context.Context, e event.TypedGenericEvent[types.NamespacedName], q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+		q.Add(reconcile.Request{NamespacedName: e.Object})
+	},
+}
+
+// options bound how soon and how often something is tried again that fails.
+func options(atOnce int) controller.Options {
+	return controller.Options{
+		MaxConcurrentReconciles: atOnce,
+		RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](time.Second, 5*time.Minute),
+	}
+}
+
+// bySelector are the repositories whose grant depends on the labels of namespaces.
+func (r *repositoryReconciler) bySelector(ctx context.Context, _ client.Object) []reconcile.Request {
+	var list v1alpha1.ManifestRepositoryList
+	if err := r.client.List(ctx, &list); err != nil {
+		return nil
+	}
+	var requests []reconcile.Request
+	for i := range list.Items {
+		if list.Items[i].Spec.Policies.Namespaces.From == v1alpha1.FromSelector {
+			requests = append(requests, reconcile.Request{NamespacedName: key(&list.Items[i])})
+		}
+	}
+	return requests
+}
