@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -25,6 +26,7 @@ type front struct {
 	mu sync.Mutex
 	// answers are given in place of the registry's, by the path below /v2/.
 	answers map[string]http.HandlerFunc
+	asked   []string // "METHOD path", with the path below /v2/
 }
 
 // newFront makes a world whose registry has a front.
@@ -44,7 +46,9 @@ func newFront(t *testing.T) (*scene, *front) {
 
 func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
-	answer := f.answers[strings.TrimPrefix(r.URL.Path, "/v2/")]
+	path := strings.TrimPrefix(r.URL.Path, "/v2/")
+	f.asked = append(f.asked, r.Method+" "+path)
+	answer := f.answers[path]
 	f.mu.Unlock()
 	if answer == nil {
 		answer = f.real.ServeHTTP
@@ -57,6 +61,15 @@ func (f *front) answer(path string, answer http.HandlerFunc) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.answers[path] = answer
+}
+
+// take gives what was asked since the last time, sorted.
+func (f *front) take() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	taken := slices.Sorted(slices.Values(f.asked))
+	f.asked = nil
+	return taken
 }
 
 // honest has the registry answer for itself again.

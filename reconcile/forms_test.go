@@ -38,6 +38,13 @@ func (s *scene) expect(reason reconcile.Reason, tags map[string]string) *reconci
 		s.t.Fatal(err)
 	}
 	report := s.world.expect(reason, tags)
+	again, err := s.warm.Plan(s.t.Context())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if diff := gocmp.Diff(again.Policies, report.Settled); diff != "" {
+		s.t.Errorf("what is settled is not what the next pass finds (-next +settled):\n%s", diff)
+	}
 	planned := reasons(plan)
 	for i := range planned {
 		planned[i] = strings.ReplaceAll(planned[i], string(reconcile.Due), string(reconcile.Updated))

@@ -61,7 +61,7 @@ func (d *decision) wrote() {
 
 // report says what was found.
 func (d *decision) report() *Report {
-	r := &Report{Commits: []Commit{}, Policies: []Policy{}, Problems: d.allProblems(), Notices: d.set.notices}
+	r := &Report{Commits: []Commit{}, Policies: []Policy{}, Settled: []Policy{}, Problems: d.allProblems(), Notices: d.set.notices}
 	for _, o := range d.policies {
 		r.Policies = append(r.Policies, o.policy())
 		r.Settled = append(r.Settled, o.settled())
@@ -119,11 +119,7 @@ func (o *outcome) policy() Policy {
 		p.Selected = &TagDigest{o.selection.Tag(), o.selection.Digest()}
 	}
 	p.Current = current(o.slots)
-	for _, s := range o.slots {
-		if d := s.Value.Digest(); d != "" && !slices.Contains(p.Digests, d) {
-			p.Digests = append(p.Digests, d)
-		}
-	}
+	p.Digests = digests(o.slots)
 	p.Message = fmt.Sprintf("no marker and no target of the repository is bound to %s", o.name)
 	for i, v := range o.verdicts {
 		for _, f := range o.slots[i].Fields {
@@ -144,6 +140,17 @@ func (o *outcome) policy() Policy {
 		p.Message = "holds the selection already: nothing was written, and so no veto lifted"
 	}
 	return p
+}
+
+// digests are those that slots hold, each once.
+func digests(slots []gitwriter.Slot) []string {
+	var found []string
+	for _, s := range slots {
+		if d := s.Value.Digest(); d != "" && !slices.Contains(found, d) {
+			found = append(found, d)
+		}
+	}
+	return found
 }
 
 // current is what all slots hold, or nil where they differ.

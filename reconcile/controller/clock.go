@@ -33,5 +33,5 @@ func spread(text string, longest time.Duration) time.Duration {
 	}
 	hash := fnv.New64a()
 	_, _ = hash.Write([]byte(text))
-	return time.Duration(hash.Sum64()%uint64(steps)) * time.Millisecond
+	return time.Duration(hash.Sum64()%uint64(steps)) * time.Millisecond //nolint:gosec // it is below steps
 }

@@ -45,8 +45,11 @@ type Options struct {
 
 const (
 	// policiesAtOnce and repositoriesAtOnce bound what runs side by side.
-	policiesAtOnce     = 8
-	repositoriesAtOnce = 4
+	policiesAtOnce     = 32
+	repositoriesAtOnce = 16
+	// perRegistry and perServer are how many of them may be about one host.
+	perRegistry = 8
+	perServer   = 4
 )
 
 // Add adds the controllers to a manager, whose scheme must have the types of
@@ -66,14 +69,14 @@ func Add(mgr manager.Manager, o Options) error {
 	policies := &policyReconciler{
 		client:   mgr.GetClient(),
 		accounts: newAccounts(mgr.GetAPIReader(), registry.Options{PlainHTTP: o.PlainHTTP, Observe: m.request}),
-		agenda:   newAgenda(), resolutions: resolutions, board: board, wake: wake, metrics: m,
+		agenda:   newAgenda(), crowds: newCrowds(perRegistry), resolutions: resolutions, board: board, wake: wake, metrics: m,
 		recorder: mgr.GetEventRecorder("pintle"), suspended: o.Suspend, now: time.Now,
 	}
 	if err := policies.add(mgr); err != nil {
 		return fmt.Errorf("cannot set up the controller of policies: %w", err)
 	}
 	writes := &repositoryReconciler{
-		client: mgr.GetClient(), getter: mgr.GetAPIReader(), repositories: repositories, gates: gates, resolutions: resolutions,
+		client: mgr.GetClient(), getter: mgr.GetAPIReader(), repositories: repositories, crowds: newCrowds(perServer), gates: gates, resolutions: resolutions,
 		board: board, wake: wake, metrics: m, recorder: mgr.GetEventRecorder("pintle"),
 		plainHTTP: plainHosts(o.PlainHTTP), suspended: o.Suspend, lookEvery: cmp.Or(o.LookEvery, defaultLook), now: time.Now,
 	}
@@ -117,6 +120,13 @@ func (r *repositoryReconciler) add(mgr manager.Manager) error {
 		Complete(r)
 }
 
+// unlessEnded takes back an error where the process ends: what is called off is none.
+func unlessEnded(ctx context.Context, err *error) {
+	if ctx.Err() != nil {
+		*err = nil
+	}
+}
+
 // byName puts names of objects into the queue.
 var byName = handler.TypedFuncs[types.NamespacedName, reconcile.Request]{
 	GenericFunc: func(_ context.Context, e event.TypedGenericEvent[types.NamespacedName], q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
@@ -124,11 +134,12 @@ var byName = handler.TypedFuncs[types.NamespacedName, reconcile.Request]{
 	},
 }
 
-// options bound how soon and how often something is tried again that fails.
+// options bound how soon and how often something is tried again that fails: mostly a write
+// of a status while the API server is away, which is to be made up for when it is back.
 func options(atOnce int) controller.Options {
 	return controller.Options{
 		MaxConcurrentReconciles: atOnce,
-		RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](time.Second, 5*time.Minute),
+		RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](time.Second, 30*time.Second),
 	}
 }
 

@@ -194,7 +194,7 @@ func testKilled(t *testing.T, cluster *parts.Cluster, program, kubeconfig string
 			t.Errorf("%s: at the kill there are %d commits, want %d", name, got, want)
 		}
 	}
-	_, _ = w.untilLed(leader)
+	w.untilLed(leader)
 	led := time.Since(killed)
 	for name := range repos {
 		w.repo = repos[name]
@@ -260,7 +260,7 @@ func testTerminated(t *testing.T, cluster *parts.Cluster, program, kubeconfig st
 			t.Errorf("%s: when it had ended there were %d commits, want 3", name, got)
 		}
 	}
-	_, took := w.untilLed(leader)
+	took := w.untilLed(leader)
 	t.Logf("it ended %.1f s after the server went on; another leads %.1f s later", ended.Seconds(), took.Seconds())
 	if took > 5*time.Second {
 		t.Errorf("another leads after %v, so that the lease was not given back", took)

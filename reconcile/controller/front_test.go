@@ -98,14 +98,14 @@ func (f *front) away() {
 // back is the end of away.
 func (f *front) back() {
 	f.t.Helper()
-	listener, err := net.Listen("tcp", f.address) //nolint:noctx // it is of the test, not of a request
+	listener, err := net.Listen("tcp", f.address)
 	if err != nil {
 		f.t.Fatal(err)
 	}
 	f.guard.Lock()
 	defer f.guard.Unlock()
 	f.address = listener.Addr().String()
-	f.server = &http.Server{Handler: f} //nolint:gosec // no timeouts: it holds requests back
+	f.server = &http.Server{Handler: f}
 	go func(s *http.Server) { _ = s.Serve(listener) }(f.server)
 }
 

@@ -115,8 +115,8 @@ func TestGrantors(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", namespace, diff)
 		}
 		for _, r := range repositories {
-			admitted, err := Admits(t.Context(), reader, r.(*v1alpha1.ManifestRepository), namespace)    //nolint:errcheck // all are
-			policies, listErr := Granted{reader, r.(*v1alpha1.ManifestRepository)}.Policies(t.Context()) //nolint:errcheck // all are
+			admitted, err := Admits(t.Context(), reader, r.(*v1alpha1.ManifestRepository), namespace)
+			policies, listErr := Granted{reader, r.(*v1alpha1.ManifestRepository)}.Policies(t.Context())
 			if err != nil || listErr != nil {
 				t.Fatal(err, listErr)
 			}

@@ -148,7 +148,7 @@ func (m *metrics) forgetPolicy(policy types.NamespacedName) {
 }
 
 func (m *metrics) forgetRepository(repository types.NamespacedName) {
-	for _, v := range []interface{ DeleteLabelValues(...string) bool }{m.commits, m.pushes, m.races, m.failures, m.problems, m.ready, m.passSeconds} {
+	for _, v := range []interface{ DeleteLabelValues(values ...string) bool }{m.commits, m.pushes, m.races, m.failures, m.problems, m.ready, m.passSeconds} {
 		v.DeleteLabelValues(repository.Namespace, repository.Name)
 	}
 }

@@ -3,6 +3,7 @@
 package controller
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -97,13 +98,17 @@ func TestRepositoriesInMetrics(t *testing.T) {
 	m.repository(repository, passedStatus(repository, report, nil, false, noon))
 	labels := "{namespace=prod,repository=fleet} "
 	want := []string{"commits_total" + labels + "2", "lost_races_total" + labels + "2", "pass_failures_total" + labels + "1",
-		"pass_seconds" + labels + "3", "pushes_total" + labels + "1", "repository_problems" + labels + "2"}
+		"pass_seconds" + labels + "3", "pushes_total" + labels + "1", "repository_problems" + labels + "2", "repository_ready" + labels + "1"}
 	if diff := cmp.Diff(want, lines()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	m.repository(repository, passedStatus(repository, reportOf(), nil, false, noon))
 	if got := strings.Join(lines(), "\n"); strings.Contains(got, "problems") {
 		t.Errorf("mended problems count:\n%s", got)
+	}
+	m.repository(repository, failedStatus(repository, errors.New("it broke"), noon))
+	if got := strings.Join(lines(), "\n"); strings.Contains(got, "ready") {
+		t.Errorf("a repository that can't be written is ready:\n%s", got)
 	}
 	m.forgetRepository(key(repository))
 	if got := lines(); got != nil {

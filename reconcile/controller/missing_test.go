@@ -44,7 +44,9 @@ func (f *front) without(w http.ResponseWriter, r *http.Request, names []string) 
 			f.t.Errorf("the registry lists %s", whole.Body)
 		}
 		list.Tags = slices.DeleteFunc(list.Tags, func(tag string) bool { return slices.Contains(names, list.Name+":"+tag) })
-		_ = json.NewEncoder(w).Encode(list)
+		if err := json.NewEncoder(w).Encode(list); err != nil {
+			f.t.Logf("nobody takes the list: %v", err)
+		}
 		return true
 	}
 	return false

@@ -165,6 +165,44 @@ func TestGitAway(t *testing.T) {
 	w.repo.Fsck(t)
 }
 
+// A process that starts while Git or the registry is away knows nothing of them: the
+// status keeps what it has of Git, and nothing is written until both are back.
+func TestRestartWhileAway(t *testing.T) {
+	w := newOwnWorld(t)
+	git, registry := w.fronts()
+	w.push("app", "1.0.0", "1.1.0")
+	w.repo.Seed(t, map[string]string{"app.yaml": w.deployment("app", "app:1.0.0", "app")}, "First")
+	policy, repository := w.policy("app", "app"), w.repository("fleet")
+	w.create(policy, repository)
+	stop := w.controller(controller.Options{})
+	w.untilReady(policy, "UpToDate")
+	head, known := w.repo.Head(t, "main"), policy.Status.DeepCopy()
+	for _, away := range []*front{git, registry} {
+		stop()
+		away.away()
+		stop = w.controller(controller.Options{})
+		w.untilReady(policy, "Failed")
+		if all := policy.Status.Current; len(all) != 1 || all[0].Tag != "1.1.0" || all[0].Digest != known.Current[0].Digest {
+			t.Errorf("the status has forgotten what Git holds: %+v", all)
+		}
+		if diff := cmp.Diff(known.History, policy.Status.History); diff != "" {
+			t.Errorf("the history (-before +after the restart):\n%s", diff)
+		}
+		if got := w.repo.Head(t, "main"); got != head {
+			t.Errorf("the head moved to %s", got)
+		}
+		away.back()
+		w.untilReady(policy, "UpToDate")
+		w.untilReady(repository, "Synced")
+		if diff := cmp.Diff(known.Current, policy.Status.Current); diff != "" {
+			t.Errorf("what Git holds (-before +after):\n%s", diff)
+		}
+	}
+	w.push("app", "1.2.0")
+	w.untilTag("app.yaml", "1.2.0")
+	w.expectWritten("fleet", w.repo, 1, "1.1.0", "1.2.0")
+}
+
 // The answer to a push that was taken gets lost: it is written once all the same.
 func TestGitLosesTheAnswer(t *testing.T) {
 	w := newOwnWorld(t)

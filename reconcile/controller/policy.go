@@ -27,6 +27,7 @@ type policyReconciler struct {
 	client      client.Client
 	accounts    *accounts
 	agenda      *agenda
+	crowds      *crowds // at registries
 	resolutions *reconcile.Resolutions
 	board       *board
 	wake        *wake
@@ -37,9 +38,10 @@ type policyReconciler struct {
 }
 
 // Reconcile implements reconcile.Reconciler of controller-runtime.
-func (r *policyReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+func (r *policyReconciler) Reconcile(ctx context.Context, req ctrl.Request) (_ ctrl.Result, err error) {
+	defer unlessEnded(ctx, &err)
 	policy := &v1alpha1.ImagePolicy{}
-	err := r.client.Get(ctx, req.NamespacedName, policy)
+	err = r.client.Get(ctx, req.NamespacedName, policy)
 	if apierrors.IsNotFound(err) || err == nil && policy.DeletionTimestamp != nil {
 		return ctrl.Result{}, r.forget(ctx, req.NamespacedName)
 	}
@@ -52,7 +54,8 @@ func (r *policyReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctr
 		}
 		return ctrl.Result{}, r.patch(ctx, policy, invalidPolicy(policy, wrong, r.now()))
 	}
-	if err := r.look(ctx, policy); err != nil {
+	waits, err := r.lookInTurn(ctx, policy)
+	if err != nil {
 		return ctrl.Result{}, err
 	}
 	view, err := r.view(ctx, policy)
@@ -63,6 +66,9 @@ func (r *policyReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctr
 		if err := r.patch(ctx, policy, view.status()); err != nil {
 			return ctrl.Result{}, err
 		}
+	}
+	if waits {
+		return ctrl.Result{RequeueAfter: roomAfter}, nil
 	}
 	return ctrl.Result{RequeueAfter: max(time.Millisecond, r.agenda.next(policy, r.now()).Sub(r.now()))}, nil
 }
@@ -81,14 +87,28 @@ func (r *policyReconciler) forget(ctx context.Context, policy types.NamespacedNa
 	return err
 }
 
-// look asks the registry, if it is time, for the policy and all others that are due
-// with the same image and login: what comes at once is to be written at once.
-func (r *policyReconciler) look(ctx context.Context, policy *v1alpha1.ImagePolicy) error {
-	now := r.now()
+// lookInTurn asks the registry, if it is time. It tells whether the policy has to wait
+// for others that ask there.
+func (r *policyReconciler) lookInTurn(ctx context.Context, policy *v1alpha1.ImagePolicy) (waits bool, err error) {
+	now, host := r.now(), registryOf(policy.Spec.Image)
 	question, due := r.agenda.due(policy, now)
-	if !due {
-		return nil
+	switch {
+	case due && !r.crowds.enterOrWait(host, key(policy)):
+		return true, nil
+	case due:
+		err = r.look(ctx, policy, question, now)
+		r.crowds.leave(host)
 	}
+	// Who was to be next may have been answered with another: then it is the turn of one more.
+	if next, found := r.crowds.next(host); found {
+		r.wake.policy(ctx, next)
+	}
+	return false, err
+}
+
+// look asks the registry for the policy and all others that are due with the same image
+// and login: what comes at once is to be written at once.
+func (r *policyReconciler) look(ctx context.Context, policy *v1alpha1.ImagePolicy, question, now time.Time) error {
 	together, err := r.together(ctx, policy, now)
 	if err != nil {
 		return err
@@ -170,7 +190,7 @@ func (r *policyReconciler) view(ctx context.Context, policy *v1alpha1.ImagePolic
 		v.pending = v.pending || !looked || !newest && !failing
 		switch {
 		case has:
-			v.places = append(v.places, place{key(repository), found, !newest})
+			v.places = append(v.places, place{found, key(repository), !newest})
 		case failing:
 			v.unread = append(v.unread, key(repository).String())
 		}

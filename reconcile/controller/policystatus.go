@@ -51,10 +51,10 @@ type policyView struct {
 
 // place is a repository with fields of the policy, or without any.
 type place struct {
-	repository types.NamespacedName
 	outcome
 
-	stale bool // something changed, and no pass could be made since
+	repository types.NamespacedName
+	stale      bool // something changed, and no pass could be made since
 }
 
 // isNewest tells whether a pass knew what the policy is and picks now.
@@ -230,7 +230,7 @@ func (v *policyView) selected(seen map[string]*metav1.Time) *v1alpha1.Selected {
 }
 
 func (p place) current() v1alpha1.Current {
-	c := v1alpha1.Current{Repository: p.repository.String(), Fields: int32(min(len(p.Fields), 1<<30)), Reason: string(p.Reason), Message: clip(steady(p.Message))} //nolint:gosec // bounded
+	c := v1alpha1.Current{Repository: p.repository.String(), Fields: int32(min(len(p.Fields), 1<<30)), Reason: string(p.Reason), Message: clip(steady(p.Message))}
 	if p.Reason == reconcile.Due {
 		c.Reason = string(reconcile.Suspended)
 	}

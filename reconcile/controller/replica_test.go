@@ -98,13 +98,13 @@ func (w *world) leader() string {
 	return *lease.Spec.HolderIdentity
 }
 
-// untilLed waits for another leader than one, and returns it and how long that took.
-func (w *world) untilLed(before string) (leader string, took time.Duration) {
+// untilLed waits for another leader than one, and returns how long that took.
+func (w *world) untilLed(before string) (took time.Duration) {
 	w.t.Helper()
 	begun := time.Now()
 	w.until("another replica leads", func() (string, bool) {
-		leader = w.leader()
+		leader := w.leader()
 		return leader, leader != "" && leader != before
 	})
-	return leader, time.Since(begun)
+	return time.Since(begun)
 }

@@ -38,6 +38,7 @@ type repositoryReconciler struct {
 	client       client.Client
 	getter       credentials.Getter
 	repositories *repositories
+	crowds       *crowds // at Git servers
 	gates        *gates
 	resolutions  *reconcile.Resolutions
 	board        *board
@@ -51,9 +52,10 @@ type repositoryReconciler struct {
 }
 
 // Reconcile implements reconcile.Reconciler of controller-runtime.
-func (r *repositoryReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+func (r *repositoryReconciler) Reconcile(ctx context.Context, req ctrl.Request) (_ ctrl.Result, err error) {
+	defer unlessEnded(ctx, &err)
 	repository := &v1alpha1.ManifestRepository{}
-	err := r.client.Get(ctx, req.NamespacedName, repository)
+	err = r.client.Get(ctx, req.NamespacedName, repository)
 	if apierrors.IsNotFound(err) || err == nil && repository.DeletionTimestamp != nil {
 		r.forget(ctx, req.NamespacedName)
 		return ctrl.Result{}, nil
@@ -81,6 +83,11 @@ func (r *repositoryReconciler) Reconcile(ctx context.Context, req ctrl.Request) 
 	if err != nil || wait > 0 {
 		return ctrl.Result{RequeueAfter: wait}, err
 	}
+	server := serverOf(repository.Spec.URL)
+	if !r.crowds.enter(server) {
+		return ctrl.Result{RequeueAfter: roomAfter}, nil
+	}
+	defer r.crowds.leave(server)
 	return r.pass(ctx, repository, work)
 }
 

@@ -182,10 +182,16 @@ func lastPush(known *v1alpha1.Push, report *reconcile.Report, memories map[strin
 		}
 	}
 	for _, m := range memories {
-		for _, r := range m.Revisions[:min(1, len(m.Revisions))] {
-			if at := parseTime(r.Time); at != nil && (known == nil || known.Time.Before(at)) {
-				known = &v1alpha1.Push{Commit: r.Commit, Time: *at}
-			}
+		if len(m.Revisions) == 0 {
+			continue
+		}
+		newest, older := m.Revisions[0], m.Revisions[1:]
+		at := parseTime(newest.Time)
+		later := func() bool {
+			return known.Time.Before(at) || slices.ContainsFunc(older, func(r reconcile.Revision) bool { return r.Commit == known.Commit })
+		}
+		if at != nil && (known == nil || later()) {
+			known = &v1alpha1.Push{Commit: newest.Commit, Time: *at}
 		}
 	}
 	return known
@@ -242,11 +248,11 @@ func problemsWords(problems []reconcile.Problem) string {
 }
 
 func counts(report *reconcile.Report) *v1alpha1.Counts {
-	c := &v1alpha1.Counts{Problems: int32(min(len(report.Problems), 1<<30))} //nolint:gosec // bounded
+	c := &v1alpha1.Counts{Problems: int32(min(len(report.Problems), 1<<30))}
 	for _, p := range report.Settled {
 		if len(p.Fields) > 0 {
 			c.Policies++
-			c.Fields += int32(min(len(p.Fields), 1<<20)) //nolint:gosec // bounded
+			c.Fields += int32(min(len(p.Fields), 1<<20))
 		}
 		if held(p.Reason) {
 			c.Held++

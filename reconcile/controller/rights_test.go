@@ -12,7 +12,6 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
@@ -23,8 +22,8 @@ import (
 const account = "pintle-controller"
 
 // restrict lets controllers that start from now on do what the install lets them do,
-// and read no Secret. It returns how they log in.
-func (w *world) restrict(cluster *parts.Cluster) *rest.Config {
+// and read no Secret.
+func (w *world) restrict(cluster *parts.Cluster) {
 	w.t.Helper()
 	for _, file := range []string{"controller.yaml", "credentials.yaml"} {
 		w.createIfMissing(clusterRole(w.t, file))
@@ -35,7 +34,6 @@ func (w *world) restrict(cluster *parts.Cluster) *rest.Config {
 		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: account}},
 	})
 	w.cluster = cluster.UserConfig(w.t, account)
-	return w.cluster
 }
 
 // open lets these controllers read the Secrets of a namespace.

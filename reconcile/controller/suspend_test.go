@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -149,6 +150,7 @@ func TestDeleted(t *testing.T) {
 	w.repo.Seed(t, map[string]string{"app.yaml": w.deployment("app", "app:1.0.0", "app")}, "First")
 	w.controller(controller.Options{})
 	policy, repository := w.policy("app", "app"), w.repository("fleet")
+	policy.Spec.Schedule = "@yearly" // what is deleted is noticed without a look
 	w.create(policy, repository)
 	w.untilTag("app.yaml", "1.1.0")
 	w.untilReady(policy, "UpToDate")
@@ -164,6 +166,7 @@ func TestDeleted(t *testing.T) {
 	}
 	asked := git.count()
 	w.push("app", "1.2.0")
+	w.change(policy, func() { metav1.SetMetaDataAnnotation(&policy.ObjectMeta, v1alpha1.RefreshAnnotation, "now") })
 	w.until("the policy goes on without it", func() (string, bool) {
 		is := w.status(policy)
 		return is, policy.Status.Selected.Tag == "1.2.0"
