@@ -32,12 +32,13 @@ const (
 )
 
 type controllerOptions struct {
+	controller.Options
+
 	cluster       clusterFlags
 	metrics       string
 	probes        string
 	election      bool
 	electionSpace string
-	controller.Options
 }
 
 func newController(p *program) *cobra.Command {
