@@ -146,7 +146,7 @@ func standardSignature(secret string) (signature, error) {
 		return signature{}, errors.New("the secret is no signing token: after " + standardPrefix + " it needs at least 16 bytes in base64")
 	}
 	return signature{
-		header: "Webhook-Signature", prefix: "v1,", decode: base64.StdEncoding.DecodeString, key: key,
+		header: "Webhook-Signature", prefix: "v1,", decode: base64.StdEncoding.Strict().DecodeString, key: key,
 		before: []string{"Webhook-Id", "Webhook-Timestamp"}, stamp: "Webhook-Timestamp",
 	}, nil
 }
