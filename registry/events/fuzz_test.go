@@ -138,3 +138,22 @@ func FuzzStrangers(f *testing.F) {
 		}
 	})
 }
+
+// What is loaded can be used. There are no secrets to be read.
+func FuzzParse(f *testing.F) {
+	f.Add([]byte("endpoints:\n- source: github\n  path: /github\n"))
+	f.Add([]byte("endpoints: [{source: quay, path: /4f9d1c07be2a63587d0e94b1fa2c6835}]"))
+	f.Add([]byte("endpoints: &a [*a]"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		if bytes.Contains(text, []byte("File")) {
+			t.Skip() // reads no files of this machine
+		}
+		endpoints, err := parse(text, t.Name())
+		if err != nil {
+			return
+		}
+		if _, err := New(endpoints, nil); err != nil {
+			t.Errorf("what was loaded is not taken: %v", err)
+		}
+	})
+}

@@ -29,13 +29,30 @@ type Hint struct {
 	Tag, Digest string
 }
 
-// Concerns says whether an image, in any spelling, is one to look at.
-func (h Hint) Concerns(image string) bool {
-	name, err := registry.Canonical(image)
-	if err != nil {
-		return false
+// Find gives a function that finds, for an image in any spelling, a hint that
+// concerns it. It is quick for many images and hints.
+func Find(hints []Hint) func(image string) (Hint, bool) {
+	exact, below := make(map[string]Hint, len(hints)), []Hint(nil)
+	for _, hint := range hints {
+		exact[hint.Image] = hint
+		if hint.Below {
+			below = append(below, hint)
+		}
 	}
-	return name == h.Image || h.Below && strings.HasPrefix(name, h.Image+"/")
+	return func(image string) (Hint, bool) {
+		name, err := registry.Canonical(image)
+		if err != nil {
+			return Hint{}, false
+		}
+		if hint, found := exact[name]; found {
+			return hint, true
+		}
+		at := slices.IndexFunc(below, func(h Hint) bool { return strings.HasPrefix(name, h.Image+"/") })
+		if at < 0 {
+			return Hint{}, false
+		}
+		return below[at], true
+	}
 }
 
 // Inbox keeps hints until they are taken: one for each image, however many come.

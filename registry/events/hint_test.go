@@ -11,7 +11,7 @@ import (
 	"github.com/pintle-dev/pintle/registry/events"
 )
 
-func TestConcerns(t *testing.T) {
+func TestFind(t *testing.T) {
 	one := events.Hint{Image: "index.docker.io/library/nginx"}
 	below := events.Hint{Image: "registry.gitlab.com/acme/app", Below: true}
 	for _, c := range []struct {
@@ -29,8 +29,9 @@ func TestConcerns(t *testing.T) {
 		{below, "registry.gitlab.com/acme/apple", false},
 		{below, "registry.gitlab.com/acme", false},
 	} {
-		if got := c.hint.Concerns(c.image); got != c.want {
-			t.Errorf("%s concerns %s: %v, want %v", c.hint.Image, c.image, got, c.want)
+		got, found := events.Find([]events.Hint{c.hint, {Image: "example.com/other"}})(c.image)
+		if found != c.want || found && got != c.hint {
+			t.Errorf("for %s and %s there is %v, %v, want %v", c.hint.Image, c.image, got, found, c.want)
 		}
 	}
 }

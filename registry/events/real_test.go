@@ -135,8 +135,8 @@ func TestGiteasPackageWebhook(t *testing.T) {
 	}, nil)
 
 	login := remote.WithAuth(&authn.Basic{Username: forge.Username, Password: forge.Password})
-	push := func(tag, seed string) string {
-		return images.PushImage(t, forge.Host, forge.Username+"/tools/podinfo", tag, two(seed), login)
+	push := func(tag, seed string) {
+		images.PushImage(t, forge.Host, forge.Username+"/tools/podinfo", tag, two(seed), login)
 	}
 	want := []events.Hint{{Source: events.Gitea, Image: forge.Host + "/" + forge.Username + "/tools/podinfo", Tag: "6.1.0"}}
 	for _, seed := range []string{"a", "b"} { // the same tag moves
