@@ -56,6 +56,19 @@ func TestReplayedRequests(t *testing.T) {
 	}
 }
 
+// A time that is signed ahead is good when it comes near enough.
+func TestSignedAhead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, f := endpoint(events.Generic), readFixture(t, events.Generic, "future")
+		receiver := newReceiver(t, e)
+		receiver.refuses(t, "five minutes and a second ahead", f.request(e.Path), 403)
+		time.Sleep(time.Second)
+		if status, body := receiver.send(f.request(e.Path)); status != 202 {
+			t.Errorf("five minutes ahead the status is %d: %s", status, body)
+		}
+	})
+}
+
 // Other sources sign no time: a replay costs a look, of which one waits at most.
 func TestReplaysAreOneLook(t *testing.T) {
 	e, f := endpoint(events.GitHub), readFixture(t, events.GitHub, "package")

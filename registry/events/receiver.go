@@ -203,7 +203,7 @@ func (rt *route) hints(events []event) []Hint {
 		if ref, err := registry.SplitReference(image + ":" + event.tag); event.tag != "" && (err != nil || ref.Tag != event.tag) {
 			continue
 		}
-		if ref, err := registry.SplitReference(image + "@" + event.digest); err == nil && ref.Digest == event.digest {
+		if _, err := registry.SplitReference(image + "@" + event.digest); err == nil {
 			hint.Digest = event.digest
 		}
 		if !seen[hint] {

@@ -34,6 +34,7 @@ var wants = []want{
 	{events.GitHub, "registry-package", 202, []string{"ghcr.io/acme/podinfo:6.1.0@" + digest}},
 	{events.GitHub, "untagged", 202, []string{"ghcr.io/acme/podinfo@" + digest}},
 	{events.GitHub, "npm", 204, nil},
+	{events.GitHub, "other-action", 204, nil},
 	{events.GitHub, "ping", 204, nil},
 	{events.GitHub, "broken", 400, nil},
 	{events.Quay, "push", 202, []string{"quay.io/acme/podinfo:6.1.0", "quay.io/acme/podinfo:latest"}},
@@ -89,6 +90,7 @@ var wants = []want{
 	{events.Generic, "other-host", 204, nil},
 	{events.Generic, "odd-tag", 204, nil},
 	{events.Generic, "no-image", 400, nil},
+	{events.Generic, "future", 403, nil},
 	{events.Generic, "broken", 400, nil},
 }
 

@@ -43,14 +43,15 @@ func readHarbor(m message) (told, error) {
 	return told{}, nil
 }
 
-// told leaves out what was pushed without a tag: it has its digest there.
+// told has what was pushed without a tag too: its digest stands there, which is no
+// tag and so gives no hint.
 func (p harborPush) told() (told, error) {
 	if len(p.Resources) > maxEvents {
 		return told{}, errNumber
 	}
 	var result told
 	for _, resource := range p.Resources {
-		if resource.Tag != "" && !strings.Contains(resource.Tag, ":") {
+		if resource.Tag != "" {
 			result.events = append(result.events, event{repository: p.Repository.FullName, tag: resource.Tag, digest: resource.Digest})
 		}
 	}
@@ -60,7 +61,8 @@ func (p harborPush) told() (told, error) {
 // readGitea. Source: Gitea 1.26, modules/structs/hook.go (PackagePayload) and
 // services/webhook/deliver.go; its documentation,
 // https://docs.gitea.com/usage/webhooks, has the headers and the push event alone.
-// A version of a container is a tag, or the digest of what has none.
+// A version of a container is a tag, or the digest of what has none, which gives no
+// hint.
 func readGitea(m message) (told, error) {
 	if m.header.Get("X-Gitea-Event") != "package" {
 		return told{}, nil
@@ -80,7 +82,7 @@ func readGitea(m message) (told, error) {
 		return told{}, err
 	}
 	pushed := payload.Package
-	if payload.Action != "created" || pushed.Type != "container" || strings.Contains(pushed.Version, ":") {
+	if payload.Action != "created" || pushed.Type != "container" || pushed.Version == "" {
 		return told{}, nil
 	}
 	return one(event{repository: strings.ToLower(pushed.Owner.Login + "/" + pushed.Name), tag: pushed.Version})
