@@ -31,6 +31,7 @@ type outcome struct {
 
 	slots []gitwriter.Slot
 	order *order // who asks for a write, or nil
+	why   string // what entries tell as their cause, if nothing graver; or empty
 	// aim is what the slots are to hold: the selection, or what a pin or a person
 	// names; empty where nothing can be aimed at.
 	aim     ledger.Value
@@ -126,7 +127,7 @@ func (e *Engine) bind(ctx context.Context, t task, d *decision) error {
 	}
 	for _, p := range d.set.sorted() {
 		if t.wants(p.name) {
-			d.policies = append(d.policies, &outcome{declared: p, slots: slots[p.name], order: t.order, now: e.now()})
+			d.policies = append(d.policies, &outcome{declared: p, slots: slots[p.name], order: t.order, why: t.causes[p.name], now: e.now()})
 		}
 	}
 	return nil
@@ -227,8 +228,10 @@ func (o *outcome) cause() string {
 		return ledger.CauseResume
 	case o.spec.Pin != nil:
 		return ledger.CausePin
+	case o.why != "":
+		return o.why
 	}
-	return ledger.CauseSchedule
+	return BySchedule
 }
 
 func writeOf(w v1alpha1.Write) gitwriter.Write {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/pintle-dev/pintle/api/document"
 	"github.com/pintle-dev/pintle/gitwriter"
+	"github.com/pintle-dev/pintle/gitwriter/ledger"
 	"github.com/pintle-dev/pintle/gitwriter/mirror"
 	"github.com/pintle-dev/pintle/registry"
 )
@@ -128,15 +129,28 @@ func (e *Engine) Sync(ctx context.Context) (*Report, error) {
 	return e.pass(ctx, task{write: true})
 }
 
-// SyncDue is Sync for some policies, named <namespace>/<name>, alone.
-func (e *Engine) SyncDue(ctx context.Context, due map[string]bool) (*Report, error) {
-	return e.pass(ctx, task{write: true, only: due})
+// BySchedule is the cause of an entry that nobody asked for.
+const BySchedule = ledger.CauseSchedule
+
+// ByEvent is the cause of an entry that an event of a source led to.
+func ByEvent(source string) string { return "event/" + source }
+
+// SyncDue is Sync for some policies, named <namespace>/<name>, alone. Each has the
+// cause that its entries are to tell.
+func (e *Engine) SyncDue(ctx context.Context, due map[string]string) (*Report, error) {
+	only := make(map[string]bool, len(due))
+	for name := range due {
+		only[name] = true
+	}
+	return e.pass(ctx, task{write: true, only: only, causes: due})
 }
 
 // Schedule is when a policy is to be looked at.
 type Schedule struct {
 	// Cron is spec.schedule.
 	Cron string
+	// Image is spec.image.
+	Image string
 	// Spec is other text after any change to the policy, such as a pin, which is
 	// not to wait for the next time.
 	Spec string
@@ -159,7 +173,7 @@ func (e *Engine) Schedules(ctx context.Context) (map[string]Schedule, error) {
 		if err != nil {
 			return nil, fmt.Errorf("cannot read %s: %w", name, err)
 		}
-		schedules[name] = Schedule{Cron: p.spec.Schedule, Spec: string(text)}
+		schedules[name] = Schedule{Cron: p.spec.Schedule, Image: p.spec.Image, Spec: string(text)}
 	}
 	return schedules, nil
 }

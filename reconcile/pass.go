@@ -23,6 +23,8 @@ type task struct {
 	write bool
 	// only names the policies that are looked at; nil means all.
 	only map[string]bool
+	// causes are why policies are looked at; BySchedule where there is none.
+	causes map[string]string
 	// order is what a person asks for, of the one policy in only; or nil.
 	order *order
 }

@@ -104,7 +104,7 @@ func TestRace(t *testing.T) {
 	for _, name := range names {
 		e := w.engine()
 		group.Go(func() {
-			_, err := e.SyncDue(context.WithoutCancel(t.Context()), map[string]bool{"prod/" + name: true})
+			_, err := e.SyncDue(context.WithoutCancel(t.Context()), map[string]string{"prod/" + name: reconcile.ByEvent("generic")})
 			errs <- err
 		})
 	}

@@ -15,18 +15,23 @@ import (
 func newSync(p *program) *cobra.Command {
 	var o options
 	var keepOn bool
+	var listen listening
 	command := &cobra.Command{
 		Use:   "sync --repo R",
 		Short: "Write what is due, and push it",
 		Long: `Write what is due, and push it. In a clean checkout, the branch, index and files
 are moved instead, and nothing is pushed.`,
 		Example: `  pintle sync --repo https://git.example.com/acme/fleet.git
-  pintle sync --repo https://git.example.com/acme/fleet.git --watch`,
+  pintle sync --repo https://git.example.com/acme/fleet.git --watch
+  pintle sync --repo https://git.example.com/acme/fleet.git --watch --listen :8080 --events events.yaml`,
 		Args: arguments(cobra.NoArgs, "no arguments"),
 		RunE: func(command *cobra.Command, _ []string) error {
+			if err := listen.check(keepOn); err != nil {
+				return err
+			}
 			if keepOn {
 				_, err := use(command.Context(), &o, func(engine *reconcile.Engine, ctx context.Context) (any, error) {
-					return nil, watch(ctx, engine, newJournal(p, o.output))
+					return nil, listen.watch(ctx, engine, p, newJournal(p, o.output))
 				})
 				return err
 			}
@@ -44,6 +49,7 @@ are moved instead, and nothing is pushed.`,
 	}
 	o.bind(command)
 	command.Flags().BoolVar(&keepOn, "watch", false, "keep going on each policy's schedule, until a signal")
+	listen.bind(command.Flags())
 	return command
 }
 

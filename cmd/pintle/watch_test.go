@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pintle-dev/pintle/reconcile"
+	"github.com/pintle-dev/pintle/registry/events"
 )
 
 // fakeEngine counts passes and can be told to fail; real passes are tested with
@@ -28,7 +29,8 @@ type fakeEngine struct {
 	// changed are the schedules from changeAt after the start on.
 	changed  map[string]string
 	changeAt time.Duration
-	passes   []string // "<seconds since the start> <policies>"
+	passes   []string // "<seconds since the start> <policies>", each with "=" and its cause where that is not the schedule
+	inbox    *events.Inbox
 	fail     func(pass int) error
 	reports  func(pass int) *reconcile.Report
 }
@@ -37,8 +39,15 @@ func (f *fakeEngine) Sync(ctx context.Context) (*reconcile.Report, error) {
 	return f.pass(ctx, "all")
 }
 
-func (f *fakeEngine) SyncDue(ctx context.Context, due map[string]bool) (*reconcile.Report, error) {
-	return f.pass(ctx, strings.Join(slices.Sorted(maps.Keys(due)), " "))
+func (f *fakeEngine) SyncDue(ctx context.Context, due map[string]string) (*reconcile.Report, error) {
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(due)) {
+		if due[name] != reconcile.BySchedule {
+			name += "=" + due[name]
+		}
+		names = append(names, name)
+	}
+	return f.pass(ctx, strings.Join(names, " "))
 }
 
 func (f *fakeEngine) Schedules(context.Context) (map[string]reconcile.Schedule, error) {
@@ -49,7 +58,8 @@ func (f *fakeEngine) Schedules(context.Context) (map[string]reconcile.Schedule, 
 	schedules := map[string]reconcile.Schedule{}
 	for name, cron := range now {
 		cron, spec, _ := strings.Cut(cron, " | ")
-		schedules[name] = reconcile.Schedule{Cron: cron, Spec: spec}
+		_, own, _ := strings.Cut(name, "/")
+		schedules[name] = reconcile.Schedule{Cron: cron, Spec: spec, Image: "ghcr.io/acme/" + own}
 	}
 	return schedules, nil
 }
@@ -75,7 +85,10 @@ func watchFor(t *testing.T, engine *fakeEngine, duration time.Duration, format o
 	ctx, cancel := context.WithTimeout(t.Context(), duration)
 	defer cancel()
 	engine.started = time.Now()
-	err = watch(ctx, engine, newJournal(&program{stdout: &out, stderr: &complaints}, format))
+	if engine.inbox == nil {
+		engine.inbox = events.NewInbox()
+	}
+	err = watch(ctx, engine, engine.inbox, newJournal(&program{stdout: &out, stderr: &complaints}, format))
 	return out.String(), complaints.String(), err
 }
 
@@ -149,6 +162,64 @@ func TestWatchOutlivesErrors(t *testing.T) {
 		}
 		if !strings.Contains(stderr, "syncing works again") {
 			t.Errorf("the end of the trouble is not told:\n%s", stderr)
+		}
+	})
+}
+
+// Policies whose image was pushed do not wait, however many hints come; others do.
+func TestWatchFollowsHints(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		engine := &fakeEngine{
+			schedules: map[string]string{"prod/a": "@daily", "prod/b": "@daily", "prod/c": "@every 50s"},
+			inbox:     events.NewInbox(),
+		}
+		put := func(after time.Duration, source events.Source, images ...string) {
+			time.AfterFunc(after, func() {
+				for _, image := range images {
+					engine.inbox.Put([]events.Hint{{Source: source, Image: image, Below: image == "ghcr.io/acme"}})
+				}
+			})
+		}
+		put(10*time.Second, events.GitHub, "ghcr.io/acme/a", "ghcr.io/acme/none", "ghcr.io/acme/a", "ghcr.io/acme/c")
+		for i := range 100 { // a flood
+			put(20*time.Second+time.Duration(i)*50*time.Millisecond, events.Harbor, "ghcr.io/acme/b")
+		}
+		put(30*time.Second, events.Harbor, "ghcr.io/acme/none")
+		put(40*time.Second, events.GitLab, "ghcr.io/acme")
+		if _, _, err := watchFor(t, engine, 55*time.Second, output{}); err != nil {
+			t.Fatal(err)
+		}
+		want := []string{
+			"0 all",
+			"10 prod/a=event/github prod/c=event/github",
+			"20 prod/b=event/harbor", "22 prod/b=event/harbor", "24 prod/b=event/harbor", "26 prod/b=event/harbor",
+			"40 prod/a=event/gitlab prod/b=event/gitlab prod/c=event/gitlab",
+		}
+		if diff := cmp.Diff(want, engine.passes); diff != "" {
+			t.Errorf("passes (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// A look that failed is tried again, and keeps its cause.
+func TestWatchKeepsAHintThatFailed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		engine := &fakeEngine{
+			schedules: map[string]string{"prod/a": "@daily"},
+			inbox:     events.NewInbox(),
+			fail: func(pass int) error {
+				if pass == 1 {
+					return errors.New("the registry is down")
+				}
+				return nil
+			},
+		}
+		time.AfterFunc(10*time.Second, func() { engine.inbox.Put([]events.Hint{{Source: events.Quay, Image: "ghcr.io/acme/a"}}) })
+		if _, _, err := watchFor(t, engine, 2*time.Minute, output{}); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff([]string{"0 all", "10 prod/a=event/quay", "70 prod/a=event/quay"}, engine.passes); diff != "" {
+			t.Errorf("passes (-want +got):\n%s", diff)
 		}
 	})
 }
