@@ -10,8 +10,6 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"strconv"
-	"sync/atomic"
 	"time"
 )
 
@@ -24,9 +22,7 @@ const (
 	// maxHeaders bounds the header lines of an answer, in bytes.
 	maxHeaders = 64 << 10
 	// retryAfter is the wait before the one second try.
-	retryAfter = 100 * time.Millisecond
-	// longestPause bounds how long a registry's Retry-After is obeyed.
-	longestPause = 15 * time.Minute
+	retryAfter   = 100 * time.Millisecond
 	maxRedirects = 5
 )
 
@@ -39,12 +35,12 @@ var errHTTPS = errors.New("HTTPS to a registry that speaks plain HTTP")
 // host may be asked, tries a request again, and bounds the answer. It adds no
 // credential.
 type wire struct {
-	host        string // HOST[:PORT] of the registry, as in its URLs
-	scheme      string // "http" only where the operator said so
-	dialer      *dialer
-	base        *http.Transport
-	observe     func(host string, code int) // may be nil
-	pausedUntil atomic.Int64                // Unix nanoseconds, by the registry's Retry-After
+	host    string // HOST[:PORT] of the registry, as in its URLs
+	scheme  string // "http" only where the operator said so
+	dialer  *dialer
+	base    *http.Transport
+	observe func(host string, code int) // may be nil
+	pauses  pauses
 }
 
 func newWire(host string, plainHTTP func(hostport string) bool, options Options) *wire {
@@ -54,7 +50,7 @@ func newWire(host string, plainHTTP func(hostport string) bool, options Options)
 	}
 	d := newDialer(hostPort(own), plainHTTP)
 	return &wire{
-		host: host, scheme: own.Scheme, dialer: d, observe: options.Observe,
+		host: host, scheme: own.Scheme, dialer: d, observe: options.Observe, pauses: pauses{unit: unitOf(options.Timeout)},
 		base: &http.Transport{
 			Proxy:                  d.proxyFor,
 			DialContext:            d.dial,
@@ -89,8 +85,8 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	if resp.StatusCode == http.StatusTooManyRequests && w.owns(req.URL) {
-		w.obey(resp.Header.Get("Retry-After"))
+	if w.owns(req.URL) {
+		w.pauses.hear(resp, time.Now())
 	}
 	return resp, nil
 }
@@ -121,9 +117,6 @@ func (w *wire) admit(u *url.URL) error {
 		if err := w.dialer.check(hostPort(u), ip); err != nil {
 			return err
 		}
-	}
-	if until := time.Unix(0, w.pausedUntil.Load()); u.Host == w.host && time.Now().Before(until) {
-		return faultf(TooManyRequests, "the registry answered 429 Too Many Requests before: it asks to wait %s", w.waitLeft())
 	}
 	return nil
 }
@@ -159,28 +152,6 @@ func (w *wire) worthASecondTry(req *http.Request, resp *http.Response, err error
 		return true
 	}
 	return false
-}
-
-// obey keeps the registry's Retry-After: seconds, or an HTTP date.
-func (w *wire) obey(header string) {
-	wait := time.Duration(0)
-	if seconds, err := strconv.ParseInt(header, 10, 32); err == nil {
-		wait = time.Duration(seconds) * time.Second
-	} else if date, err := http.ParseTime(header); err == nil {
-		wait = time.Until(date)
-	}
-	if wait > 0 {
-		w.pausedUntil.Store(time.Now().Add(min(wait, longestPause)).UnixNano())
-	}
-}
-
-// waitLeft is the rest of the wait that the registry asked for, "" if none.
-func (w *wire) waitLeft() string {
-	left := time.Until(time.Unix(0, w.pausedUntil.Load()))
-	if left <= 0 {
-		return ""
-	}
-	return left.Round(time.Second).String()
 }
 
 // redirect is http.Client's CheckRedirect: few, and without the credentials of
