@@ -68,6 +68,8 @@ type Engine struct {
 	parsed   map[string]parsed
 	compiled map[string]compiled
 	rankings rankings
+
+	selections selections
 }
 
 // Open prepares an engine; it reads nothing yet.
@@ -94,7 +96,7 @@ func Open(config Config) (*Engine, error) {
 	}
 	return &Engine{
 		config: config, validator: config.Validator, registry: registry.New(config.Registry), repo: repo,
-		parsed: map[string]parsed{}, compiled: map[string]compiled{}, rankings: rankings{},
+		parsed: map[string]parsed{}, compiled: map[string]compiled{}, rankings: rankings{}, selections: selections{},
 	}, nil
 }
 

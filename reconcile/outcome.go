@@ -115,9 +115,8 @@ func (o *outcome) settled() Policy {
 func (o *outcome) policy() Policy {
 	namespace, name, _ := strings.Cut(o.name, "/")
 	p := Policy{Name: name, Namespace: namespace, Image: o.spec.Image, Fields: []Field{}, Reason: NoField, UID: o.uid, Generation: o.generation}
-	if o.selection != "" {
-		p.Selected = &TagDigest{o.selection.Tag(), o.selection.Digest()}
-	}
+	p.Selected = o.shown()
+	p.Stale = o.selection == "" && p.Selected != nil
 	p.Current = current(o.slots)
 	for _, s := range o.slots {
 		if d := s.Value.Digest(); d != "" && !slices.Contains(p.Digests, d) {
