@@ -43,6 +43,9 @@ type Options struct {
 	// system's. A pool stands in their place: to trust both, add to what
 	// x509.SystemCertPool gives.
 	RootCAs *x509.CertPool
+	// Cache keeps what never changes of images; nil is one in memory of the Client's
+	// own. The Clients of a process may share one.
+	Cache *Cache
 	// Observe, if set, is told of each request that was sent: host is the
 	// registry, HOST[:PORT], also where its token service or a redirect was
 	// asked, so that there are no more hosts than registries; code is the HTTP
@@ -57,7 +60,6 @@ type Options struct {
 type Client struct {
 	options Options
 	plain   map[string]bool // HOST or HOST:PORT, lower case
-	created createdCache
 	passes  atomic.Int64
 
 	mu    sync.Mutex
@@ -74,6 +76,9 @@ func New(options Options) *Client {
 	}
 	if options.Limits == nil {
 		options.Limits = NewLimits(0)
+	}
+	if options.Cache == nil {
+		options.Cache = &Cache{}
 	}
 	c := &Client{options: options, plain: make(map[string]bool), hosts: make(map[string]*host)}
 	for _, entry := range options.PlainHTTP {
