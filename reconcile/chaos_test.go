@@ -131,13 +131,13 @@ func TestChaos(t *testing.T) {
 	t.Run("passes", func(t *testing.T) {
 		c := newChaos(t, seed)
 		often := []faults.Fault{faults.TooManyRequests, faults.ServerError, faults.Reset, faults.Truncated, faults.ShortList, faults.LoopingPages, faults.WrongDigest, faults.ExpiredToken}
-		kinds := slices.Concat(often, often, often, often, often, often, often, often, []faults.Fault{faults.Silence, faults.SlowBody})
+		kinds := slices.Concat(often, often, often, often, often, often, often, often, often, often, []faults.Fault{faults.Silence, faults.SlowBody})
 		names := sortedNames(chaosRules)
 		failed := 0
 		for pass := range passes {
 			// Now and then it is well, so that it gets on; and now and then it is quite ill.
 			switch share := []float64{0, 0.02, 0.1, 0.5}[c.random.IntN(4)]; {
-			case pass%400 == 200:
+			case pass%1000 == 500:
 				c.faulty.Inject(0.5, faults.RetryAfter) // costs a second each
 			case pass%10 == 0:
 				c.faulty.Inject(share, kinds...)

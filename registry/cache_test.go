@@ -152,7 +152,7 @@ func TestABrokenCacheIsMadeAnew(t *testing.T) {
 				t.Fatal(err)
 			}
 			c := openCache(t, folder)
-			if got := c.knows(t, 2000); got != 0 && !strings.HasPrefix(name, "flipped") {
+			if got := c.knows(t, 2000); got != 0 && got != 2000 && !strings.HasPrefix(name, "flipped") {
 				t.Errorf("%d of 2000 are known", got)
 			}
 			for i := range 100 {

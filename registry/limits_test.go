@@ -5,8 +5,10 @@ package registry
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -67,6 +69,13 @@ func (c *crowd) count(repository string, by int) {
 	}
 }
 
+// seen is the order so far.
+func (c *crowd) seen() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.order)
+}
+
 // One repository with 50,000 requests holds up no other: each of these waits for one
 // of the many, however many there are.
 func TestRepositoriesTakeTurns(t *testing.T) {
@@ -84,10 +93,12 @@ func TestRepositoriesTakeTurns(t *testing.T) {
 			})
 		}
 		synctest.Wait()
-		if got := len(c.order); got != 50 {
+		if got := len(c.seen()); got != 50 {
 			t.Errorf("%d were let in at once, want the burst of 50", got)
 		}
+		c.mu.Lock()
 		c.order, c.at, c.begun = nil, nil, time.Now()
+		c.mu.Unlock()
 		c.ask(&small, "one", 3, 0)
 		c.ask(&small, "two", 2, 0)
 		c.ask(&small, "three", 1, 0)
@@ -116,7 +127,7 @@ func TestSlotsOfARegistry(t *testing.T) {
 		c.ask(&group, "slow", 20, time.Minute)
 		c.ask(&group, "a", 3, time.Second)
 		c.ask(&group, "b", 3, 2*time.Second)
-		if diff := cmp.Diff(strings.Fields("slow slow slow slow a a a b"), c.order); diff != "" {
+		if diff := cmp.Diff(strings.Fields("slow slow slow slow a a a b"), c.seen()); diff != "" {
 			t.Errorf("let in at once (-want +got):\n%s", diff)
 		}
 		group.Wait()
@@ -210,22 +221,22 @@ func TestOneProbe(t *testing.T) {
 			if err := late.leave(told("is away")); err != nil || g.circuit.closings != 4 {
 				t.Errorf("a late fault: %v, %d closings", err, g.circuit.closings)
 			}
-			in, sent := 0, 0
+			var in, sent atomic.Int32
 			var group sync.WaitGroup
 			for i := range 6 {
 				group.Go(func() {
 					turn, err := g.enter(t.Context(), fmt.Sprint(i))
 					if err != nil {
-						sent++
+						sent.Add(1)
 						return
 					}
-					in++
+					in.Add(1)
 					_ = turn.leave(outcome{answered: true})
 				})
 				synctest.Wait()
 			}
-			if in+sent != 0 {
-				t.Errorf("%d let in and %d sent away beside the probe", in, sent)
+			if in.Load()+sent.Load() != 0 {
+				t.Errorf("%d let in and %d sent away beside the probe", in.Load(), sent.Load())
 			}
 			o := outcome{answered: well}
 			if !well {
@@ -233,8 +244,8 @@ func TestOneProbe(t *testing.T) {
 			}
 			_ = probe.leave(o)
 			group.Wait()
-			if want := map[bool][2]int{true: {6, 0}, false: {0, 6}}[well]; want != [2]int{in, sent} {
-				t.Errorf("%d let in and %d sent away, want %v", in, sent, want)
+			if want := map[bool][2]int32{true: {6, 0}, false: {0, 6}}[well]; want != [2]int32{in.Load(), sent.Load()} {
+				t.Errorf("%d let in and %d sent away, want %v", in.Load(), sent.Load(), want)
 			}
 		})
 	}

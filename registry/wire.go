@@ -20,9 +20,7 @@ const (
 	// has 13 MiB.
 	maxBody = 16 << 20
 	// maxHeaders bounds the header lines of an answer, in bytes.
-	maxHeaders = 64 << 10
-	// retryAfter is the wait before the one second try.
-	retryAfter   = 100 * time.Millisecond
+	maxHeaders   = 64 << 10
 	maxRedirects = 5
 )
 
@@ -76,7 +74,7 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	resp, err := w.send(req)
-	if w.worthASecondTry(req, resp, err) && pause(req.Context(), retryAfter) == nil {
+	if w.worthASecondTry(req, resp, err) && pause(req.Context(), w.pauses.unit/10) == nil {
 		if resp != nil {
 			discard(resp)
 		}
@@ -137,7 +135,8 @@ func (w *wire) admitScheme(u *url.URL) error {
 	return nil
 }
 
-// worthASecondTry: one more for what is often over in a moment. Not for 429,
+// worthASecondTry: one more, after a tenth of a unit, for what is often over in a
+// moment. Not for 429,
 // which asks for fewer requests, and not when the caller or the clock gave up.
 func (w *wire) worthASecondTry(req *http.Request, resp *http.Response, err error) bool {
 	if req.Context().Err() != nil || req.Method != http.MethodGet && req.Method != http.MethodHead {
