@@ -115,8 +115,7 @@ func (o *outcome) settled() Policy {
 func (o *outcome) policy() Policy {
 	namespace, name, _ := strings.Cut(o.name, "/")
 	p := Policy{Name: name, Namespace: namespace, Image: o.spec.Image, Fields: []Field{}, Reason: NoField, UID: o.uid, Generation: o.generation}
-	p.Selected = o.shown()
-	p.Stale = o.selection == "" && p.Selected != nil
+	p.Selected, p.Stale = o.shown(), o.stale()
 	p.Current = current(o.slots)
 	for _, s := range o.slots {
 		if d := s.Value.Digest(); d != "" && !slices.Contains(p.Digests, d) {

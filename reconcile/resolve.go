@@ -67,6 +67,9 @@ func (r *resolution) shown() *TagDigest {
 	return &TagDigest{v.Tag(), v.Digest()}
 }
 
+// stale tells whether what is shown is the last selection only.
+func (r *resolution) stale() bool { return r.selection == "" && r.last != "" }
+
 // subject is what a ranking depends on, besides the registry.
 type subject struct{ image, rule string }
 
