@@ -55,6 +55,7 @@ func (e *Engine) decide(ctx context.Context, t task, asked registries) (*decisio
 		return nil, err
 	}
 	e.rankings.keep(set.policies)
+	e.selections.keep(set.policies)
 	d := &decision{set: set, problems: slices.Clone(set.problems)}
 	if err := e.bind(ctx, t, d); err != nil {
 		return nil, err

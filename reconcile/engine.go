@@ -69,6 +69,8 @@ type Engine struct {
 	parsed   map[string]parsed
 	compiled map[string]compiled
 	rankings rankings
+
+	selections selections
 }
 
 // Open prepares an engine; it reads nothing yet.
@@ -95,7 +97,7 @@ func Open(config Config) (*Engine, error) {
 	}
 	return &Engine{
 		config: config, validator: config.Validator, registry: registry.New(config.Registry), repo: repo,
-		parsed: map[string]parsed{}, compiled: map[string]compiled{}, rankings: rankings{},
+		parsed: map[string]parsed{}, compiled: map[string]compiled{}, rankings: rankings{}, selections: selections{},
 	}, nil
 }
 

@@ -115,9 +115,7 @@ func (o *outcome) settled() Policy {
 func (o *outcome) policy() Policy {
 	namespace, name, _ := strings.Cut(o.name, "/")
 	p := Policy{Name: name, Namespace: namespace, Image: o.spec.Image, Fields: []Field{}, Reason: NoField, UID: o.uid, Generation: o.generation}
-	if o.selection != "" {
-		p.Selected = &TagDigest{o.selection.Tag(), o.selection.Digest()}
-	}
+	p.Selected, p.Stale = o.shown(), o.stale()
 	p.Current = current(o.slots)
 	p.Digests = digests(o.slots)
 	p.Message = fmt.Sprintf("no marker and no target of the repository is bound to %s", o.name)

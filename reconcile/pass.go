@@ -68,7 +68,7 @@ func (e *Engine) registries() registries {
 	if e.config.Resolutions != nil {
 		return e.config.Resolutions
 	}
-	return &asked{client: e.registry, pass: e.registry.Pass(), rankings: e.rankings, known: map[string]resolution{}}
+	return &asked{client: e.registry, pass: e.registry.Pass(), rankings: e.rankings, last: e.selections, known: map[string]resolution{}}
 }
 
 // asked remembers what the registries said, over the races of one pass.
@@ -76,14 +76,14 @@ type asked struct {
 	client   *registry.Client
 	pass     *registry.Pass
 	rankings rankings
-	known    map[string]resolution // by policy, image and rule
+	last     selections
+	known    map[string]resolution // by question
 }
 
 func (a *asked) resolve(ctx context.Context, policies []declared) (map[string]resolution, error) {
-	key := func(p declared) string { return p.name + "\x00" + p.spec.Image + "\x00" + p.ruleText }
 	var fresh []declared
 	for _, p := range policies {
-		if _, ok := a.known[key(p)]; !ok {
+		if _, ok := a.known[p.question()]; !ok {
 			fresh = append(fresh, p)
 		}
 	}
@@ -94,11 +94,12 @@ func (a *asked) resolve(ctx context.Context, policies []declared) (map[string]re
 	for _, p := range fresh {
 		known := results[p.name]
 		known.client, known.pass = a.client, a.pass
-		a.known[key(p)] = known
+		a.last.note(p, &known)
+		a.known[p.question()] = known
 	}
 	byName := make(map[string]resolution, len(policies))
 	for _, p := range policies {
-		byName[p.name] = a.known[key(p)]
+		byName[p.name] = a.known[p.question()]
 	}
 	return byName, nil
 }

@@ -87,6 +87,9 @@ type Policy struct {
 	Image     string `json:"image"`
 	// Selected is null where nothing could be selected.
 	Selected *TagDigest `json:"selected"`
+	// Stale is true where Selected is from an earlier pass, since the registry does
+	// not answer now. Nothing is written then.
+	Stale bool `json:"stale,omitempty"`
 	// Current is null where the fields differ, or where there is none.
 	Current *TagDigest `json:"current"`
 	Reason  Reason     `json:"reason"`

@@ -81,7 +81,11 @@ func (a *Account) remember(some rankings) {
 type Resolution struct {
 	// Selected is nil where nothing could be selected; Reason and Message say why.
 	Selected *TagDigest
-	// FirstSeen is when this process first saw the selected digest under the policy.
+	// Last is what was selected before the registry stopped to answer; nil where it
+	// answers, or never did.
+	Last *TagDigest
+	// FirstSeen is when this process first saw the selected digest, or the last one,
+	// under the policy.
 	FirstSeen time.Time
 	Reason    Reason
 	Message   string
@@ -89,8 +93,8 @@ type Resolution struct {
 
 // Equal tells whether two resolutions say the same.
 func (r Resolution) Equal(o Resolution) bool {
-	same := r.Selected == o.Selected || r.Selected != nil && o.Selected != nil && *r.Selected == *o.Selected
-	return same && r.Reason == o.Reason && r.Message == o.Message
+	same := func(a, b *TagDigest) bool { return a == b || a != nil && b != nil && *a == *b }
+	return same(r.Selected, o.Selected) && same(r.Last, o.Last) && r.Reason == o.Reason && r.Message == o.Message
 }
 
 // Resolutions remembers what the registries last said of every policy of a
@@ -173,11 +177,7 @@ func (r *Resolutions) Look(ctx context.Context, account *Account, policies []*v1
 			continue // Somebody asked later, and was answered sooner.
 		}
 		found.client, found.pass, found.served = account.client, pass.Pass, r.serve(p, found.selection)
-		seen := time.Now()
-		if before.selection != "" && before.selection.Digest() == found.selection.Digest() {
-			seen = before.seen
-		}
-		r.known[p.name] = looked{found, p.spec, seen, pass.begun}
+		r.note(p.name, looked{resolution: found, spec: p.spec, begun: pass.begun})
 	}
 	return nil
 }
@@ -188,7 +188,20 @@ func (r *Resolutions) Fail(p *v1alpha1.ImagePolicy, message string) {
 	failed.reason, failed.message, failed.silent = Failed, message, true
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.known[nameOf(p)] = looked{resolution: failed, spec: p.Spec, begun: time.Now()}
+	r.note(nameOf(p), looked{resolution: failed, spec: p.Spec, begun: time.Now()})
+}
+
+// note remembers a resolution, and from the one before what it does not say itself.
+func (r *Resolutions) note(name string, found looked) {
+	before := r.known[name]
+	if before.answers(found.spec) {
+		found.after(before.resolution)
+	}
+	found.seen = time.Now()
+	if was, is := before.shown(), found.shown(); was != nil && is != nil && was.Digest == is.Digest {
+		found.seen = before.seen
+	}
+	r.known[name] = found
 }
 
 // Of is the newest resolution of a policy, if there is one for the rule and image
@@ -200,7 +213,9 @@ func (r *Resolutions) Of(p *v1alpha1.ImagePolicy) (Resolution, bool) {
 	}
 	found := Resolution{FirstSeen: known.seen, Reason: known.reason, Message: known.message}
 	if known.selection != "" {
-		found.Selected = &TagDigest{known.selection.Tag(), known.selection.Digest()}
+		found.Selected = known.shown()
+	} else {
+		found.Last = known.shown()
 	}
 	return found, true
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/pintle-dev/pintle/gitwriter/ledger"
 	"github.com/pintle-dev/pintle/policy"
+	"github.com/pintle-dev/pintle/reconcile/decide"
 	"github.com/pintle-dev/pintle/registry"
 )
 
@@ -33,10 +34,41 @@ type resolution struct {
 	served map[ledger.Value]bool
 	// silent: the registry gave no answer at all.
 	silent bool
+	// last is what was selected before the registry fell silent. It is for reports,
+	// and never written: what stands in a registry now is not known.
+	last ledger.Value
 	// pass is where more was and is asked about the image, by this client.
 	pass   *registry.Pass
 	client *registry.Client
 }
+
+// after keeps what was selected before, where the registry does not answer now.
+func (r *resolution) after(before resolution) {
+	if !r.silent {
+		return
+	}
+	if r.last = before.selection; r.last == "" {
+		r.last = before.last
+	}
+	if r.last != "" {
+		r.message += "; the last selection was " + decide.Show(r.last)
+	}
+}
+
+// shown is the selection for reports, the last one if there is none now.
+func (r *resolution) shown() *TagDigest {
+	v := r.selection
+	if v == "" {
+		v = r.last
+	}
+	if v == "" {
+		return nil
+	}
+	return &TagDigest{v.Tag(), v.Digest()}
+}
+
+// stale tells whether what is shown is the last selection only.
+func (r *resolution) stale() bool { return r.selection == "" && r.last != "" }
 
 // subject is what a ranking depends on, besides the registry.
 type subject struct{ image, rule string }
@@ -50,6 +82,32 @@ type rankings map[subject]ranked
 type ranked struct {
 	tags    []string
 	ranking policy.Ranking
+}
+
+// question is a policy and what its selection depends on, besides the registry.
+func (p declared) question() string { return p.name + "\x00" + p.spec.Image + "\x00" + p.ruleText }
+
+// selections remembers from pass to pass what was selected last, by question.
+type selections map[string]ledger.Value
+
+// note brings up what was selected before, or takes down what is now.
+func (s selections) note(p declared, found *resolution) {
+	found.after(resolution{selection: s[p.question()]})
+	switch {
+	case found.selection != "":
+		s[p.question()] = found.selection
+	case !found.silent:
+		delete(s, p.question())
+	}
+}
+
+// keep forgets what no policy asks for any more.
+func (s selections) keep(policies map[string]declared) {
+	wanted := make(map[string]bool, len(policies))
+	for _, p := range policies {
+		wanted[p.question()] = true
+	}
+	maps.DeleteFunc(s, func(question string, _ ledger.Value) bool { return !wanted[question] })
 }
 
 // keep forgets what no policy asks for any more.

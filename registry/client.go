@@ -32,13 +32,20 @@ type Options struct {
 	// Keychain gives the logins; nil is Docker's: the configuration that `docker
 	// login` writes, and its credential helpers.
 	Keychain authn.Keychain
-	// Timeout is for one request with the whole of its answer; 0 is 30 s.
+	// Timeout is for one request with the whole of its answer; 0 is 30 s. The waits
+	// for a registry that is out of order grow and shrink with it.
 	Timeout time.Duration
+	// Limits paces the requests; nil is NewLimits(0) of the Client's own. The
+	// Clients of a process share one.
+	Limits *Limits
 	// RootCAs are the certificate authorities that may sign for the registries,
 	// and for the token services and redirects that they lead to; nil is the
 	// system's. A pool stands in their place: to trust both, add to what
 	// x509.SystemCertPool gives.
 	RootCAs *x509.CertPool
+	// Cache keeps what never changes of images; nil is one in memory of the Client's
+	// own. The Clients of a process may share one.
+	Cache *Cache
 	// Observe, if set, is told of each request that was sent: host is the
 	// registry, HOST[:PORT], also where its token service or a redirect was
 	// asked, so that there are no more hosts than registries; code is the HTTP
@@ -53,7 +60,6 @@ type Options struct {
 type Client struct {
 	options Options
 	plain   map[string]bool // HOST or HOST:PORT, lower case
-	created createdCache
 	passes  atomic.Int64
 
 	mu    sync.Mutex
@@ -67,6 +73,12 @@ func New(options Options) *Client {
 	}
 	if options.Timeout <= 0 {
 		options.Timeout = defaultTimeout
+	}
+	if options.Limits == nil {
+		options.Limits = NewLimits(0)
+	}
+	if options.Cache == nil {
+		options.Cache = &Cache{}
 	}
 	c := &Client{options: options, plain: make(map[string]bool), hosts: make(map[string]*host)}
 	for _, entry := range options.PlainHTTP {
@@ -105,6 +117,7 @@ type Pass struct {
 type host struct {
 	name       name.Registry
 	wire       *wire
+	gate       *gate
 	named      http.RoundTripper // wire with our User-Agent, for what go-containerregistry asks
 	client     *http.Client
 	keychain   authn.Keychain
@@ -135,7 +148,7 @@ func (c *Client) host(hostport string) (*host, error) {
 		return nil, err
 	}
 	h := &host{
-		name: registry, wire: w, named: transport.NewUserAgent(w, userAgent), keychain: c.options.Keychain, timeout: c.options.Timeout,
+		name: registry, wire: w, gate: c.options.Limits.gate(hostport, unitOf(c.options.Timeout)), named: transport.NewUserAgent(w, userAgent), keychain: c.options.Keychain, timeout: c.options.Timeout,
 		client: &http.Client{Transport: w, CheckRedirect: w.redirect},
 	}
 	c.hosts[hostport] = h
@@ -147,7 +160,8 @@ type ask struct {
 	pass       *Pass
 	op, image  string // for messages
 	host       *host
-	repository string // path below the host
+	repository string        // path below the host
+	spent      time.Duration // on the way to the registry, without waiting for a turn
 }
 
 // about reads the image's name; canonical is its one spelling.
@@ -182,17 +196,18 @@ func (a *ask) fault(r *response) error {
 	if r.status == http.StatusOK {
 		return nil
 	}
-	kind, err := explainStatus(r.status, a.host.wire.host, a.host.wire.waitLeft())
+	kind, err := explainStatus(r.status, a.host.wire.host, a.host.wire.pauses.sentence(time.Now()))
 	return &fault{kind: kind, text: err.Error()}
 }
 
 // do sends one request for path (with its query) below /v2/<repository>/ and
 // reads the whole answer, whatever its status. A 401 to a login that may have
-// outlived its time is answered with a new one, once.
+// outlived its time is answered with a new one, once; a 429 with one more request
+// after the wait, if that is short.
 func (a *ask) do(ctx context.Context, method, path string, accept []string) (*response, error) {
-	for again := true; ; again = false {
+	for renewed, waited := false, false; ; {
 		challenge, err := a.pass.challenges.get(ctx, a.host.wire.host, func() (*transport.Challenge, error) {
-			return a.host.challenge(ctx)
+			return a.host.challenge(ctx, a.repository)
 		})
 		if err != nil {
 			return nil, pingFault(err, a.host.wire)
@@ -205,13 +220,18 @@ func (a *ask) do(ctx context.Context, method, path string, accept []string) (*re
 		if err != nil {
 			return nil, err
 		}
+		if resp.status == http.StatusTooManyRequests && !waited && a.mayWait() {
+			waited = true
+			continue
+		}
 		if resp.status != http.StatusUnauthorized {
 			login.opened.Store(true)
 			return resp, nil
 		}
-		if !again || !login.outlived(a.pass.number) {
+		if renewed || !login.outlived(a.pass.number) {
 			return resp, nil
 		}
+		renewed = true
 		a.host.refused(login, a.repository)
 		a.pass.challenges.forget(a.host.wire.host, func(c *transport.Challenge) bool {
 			return c == challenge && !strings.EqualFold(c.Scheme, "bearer")
@@ -219,9 +239,27 @@ func (a *ask) do(ctx context.Context, method, path string, accept []string) (*re
 	}
 }
 
-func (a *ask) send(ctx context.Context, method, path string, accept []string, login *grant) (*response, error) {
-	ctx, cancel := context.WithTimeout(ctx, a.host.timeout)
-	defer cancel()
+// mayWait says whether the pause after a 429 is short.
+func (a *ask) mayWait() bool {
+	_, err := a.host.wire.pauses.left(false, time.Now())
+	return err == nil
+}
+
+func (a *ask) send(ctx context.Context, method, path string, accept []string, login *grant) (resp *response, err error) {
+	pull := method == http.MethodGet && strings.HasPrefix(path, "manifests/")
+	err = a.host.inTurn(ctx, a.repository, pull, false, func(ctx context.Context) (int, error) {
+		begun := time.Now()
+		resp, err = a.exchange(ctx, method, path, accept, login)
+		a.spent += time.Since(begun)
+		if err != nil {
+			return 0, err
+		}
+		return resp.status, nil
+	})
+	return resp, err
+}
+
+func (a *ask) exchange(ctx context.Context, method, path string, accept []string, login *grant) (*response, error) {
 	url := a.host.wire.scheme + "://" + a.host.wire.host + "/v2/" + a.repository + "/" + path
 	req, err := http.NewRequestWithContext(ctx, method, url, nil)
 	if err != nil {
@@ -270,7 +308,10 @@ func cutShort(err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return faultf(NotRegistry, "the answer is cut short")
 	}
-	return err
+	if _, known := errors.AsType[*fault](err); known {
+		return err
+	}
+	return &networkError{err}
 }
 
 // pingFault tells a host without a registry from a registry without the image.

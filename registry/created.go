@@ -11,9 +11,9 @@ import (
 )
 
 const (
-	// maxCreated bounds the creation times that a Client keeps; one takes some
-	// 250 bytes.
-	maxCreated = 10_000
+	// maxCreated bounds the creation times that are kept in memory; one takes some
+	// 250 bytes. A repository with as many tags as are read (maxTags) fits.
+	maxCreated = 100_000
 	// maxIndexDepth bounds indexes in indexes.
 	maxIndexDepth = 3
 )
@@ -37,7 +37,7 @@ type descriptor struct {
 // Created gives the time that the image's configuration says it was made at; of
 // an index, that of linux/amd64, or of the first image if it has none. The zero
 // time is an image that does not say. By digest the answer never changes: the
-// Client keeps it, and only a tag is resolved again in a later pass.
+// Cache keeps it, and only a tag is resolved again in a later pass.
 func (p *Pass) Created(ctx context.Context, image, tagOrDigest string) (time.Time, error) {
 	a, key, err := p.aboutReference("read the creation time of", image, tagOrDigest)
 	if err != nil {
@@ -61,7 +61,7 @@ func (p *Pass) Created(ctx context.Context, image, tagOrDigest string) (time.Tim
 
 // createdOnce asks only for digests that the Client does not know yet.
 func (a *ask) createdOnce(ctx context.Context, digest string) (time.Time, error) {
-	known := &a.pass.client.created
+	known := a.pass.client.options.Cache
 	if created, found := known.get(digest); found {
 		return created, nil
 	}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"strconv"
 	"testing"
 	"time"
 )
@@ -84,7 +85,7 @@ func TestNamesHideNoAddress(t *testing.T) {
 
 func TestCreatedCacheIsBounded(t *testing.T) {
 	var c createdCache
-	key := func(i int) string { return string(rune(i)) }
+	key := strconv.Itoa
 	for i := range maxCreated {
 		c.put(key(i), day)
 	}

@@ -178,6 +178,35 @@ func TestCreated(t *testing.T) {
 	}
 }
 
+// With a cache on disk, a new process asks only which digest each tag has.
+func TestCreatedIsReadOnceForAllProcesses(t *testing.T) {
+	f := newFake(t)
+	tags := []string{"1", "2", "3"}
+	for i, tag := range tags {
+		images.PushImage(t, f.host, "x", tag, images.Image{Seed: tag, Created: day(i + 1)})
+	}
+	f.counts()
+	folder := t.TempDir()
+	for i, want := range []counts{{Ping: 1, Head: 3, Get: 3, Blob: 3}, {Ping: 1, Head: 3}, {Ping: 1, Head: 3}} {
+		cache, err := registry.OpenCache(folder)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pass := registry.New(registry.Options{PlainHTTP: []string{f.host}, Keychain: anonymous{}, Cache: cache}).Pass()
+		for n, tag := range tags {
+			if got, err := pass.Created(t.Context(), f.host+"/x", tag); err != nil || !got.Equal(day(n+1)) {
+				t.Errorf("process %d, tag %s: %v, %v", i+1, tag, got, err)
+			}
+		}
+		if diff := cmp.Diff(want, f.counts()); diff != "" {
+			t.Errorf("process %d: requests (-want +got):\n%s", i+1, diff)
+		}
+		if err := cache.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestCreatedComparesTheConfiguration(t *testing.T) {
 	f := newFake(t)
 	images.Push(t, f.host, "x", "1.0", "s")

@@ -9,6 +9,10 @@
 // included, so that a repository is listed once and a reference resolved once,
 // however many policies want to know.
 //
+// [Limits] hold for all Clients of a process: a rate, turns between repositories,
+// and a wait where a registry is out of order. Messages then name the date of the
+// next try, and stay the same until it.
+//
 // Registries are hostile input. Answers are bounded in size, number and time.
 // Plain HTTP is spoken only to hosts that the operator named. Credentials go to
 // the registry they are for and to the token service that this registry names,

@@ -100,7 +100,7 @@ func explain(err error, w *wire, timeout time.Duration) (Kind, error) {
 	case errors.As(err, &network):
 		return Unavailable, explainNetwork(network.err, host)
 	case errors.As(err, &answer):
-		return explainStatus(answer.StatusCode, host, w.waitLeft())
+		return explainStatus(answer.StatusCode, host, w.pauses.sentence(time.Now()))
 	case errors.As(err, &known):
 		return known.kind, known
 	case errors.Is(err, errHTTPS):
@@ -163,9 +163,9 @@ func distrust(err error) string {
 	}
 }
 
-// explainStatus names what an HTTP status other than success means. after is
-// the wait that the registry asked for, "" if it asked for none.
-func explainStatus(status int, host, after string) (Kind, error) {
+// explainStatus names what an HTTP status other than success means. next says when
+// it is asked again, "" if that is open.
+func explainStatus(status int, host, next string) (Kind, error) {
 	said := fmt.Sprintf("the registry answers %d %s", status, http.StatusText(status))
 	switch {
 	case status == http.StatusUnauthorized:
@@ -174,8 +174,8 @@ func explainStatus(status int, host, after string) (Kind, error) {
 		return Forbidden, fmt.Errorf("%s: the login for %s may not read it", said, loginName(host))
 	case status == http.StatusNotFound:
 		return NotFound, fmt.Errorf("%s: it does not exist, or only for another login", said)
-	case status == http.StatusTooManyRequests && after != "":
-		return TooManyRequests, fmt.Errorf("%s: it asks to wait %s", said, after)
+	case status == http.StatusTooManyRequests && next != "":
+		return TooManyRequests, fmt.Errorf("%s; %s", said, next)
 	case status == http.StatusTooManyRequests:
 		return TooManyRequests, fmt.Errorf("%s: ask less often, or log in for a higher limit", said)
 	case status == http.StatusRequestTimeout:

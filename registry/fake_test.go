@@ -150,9 +150,9 @@ type anonymous struct{}
 
 func (anonymous) Resolve(authn.Resource) (authn.Authenticator, error) { return authn.Anonymous, nil }
 
-// plainClient may speak HTTP to the hosts.
+// plainClient may speak HTTP to the hosts, as often as it likes.
 func plainClient(hosts ...string) *registry.Client {
-	return registry.New(registry.Options{PlainHTTP: hosts, Keychain: anonymous{}, Timeout: time.Minute})
+	return registry.New(registry.Options{PlainHTTP: hosts, Keychain: anonymous{}, Timeout: time.Minute, Limits: registry.NewLimits(-1)})
 }
 
 // tagAs gives an image that is there more tags.

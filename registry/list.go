@@ -42,9 +42,6 @@ func (p *Pass) Tags(ctx context.Context, image string) ([]string, error) {
 // the OCI distribution specification. Of a registry that gives a full page and
 // no link, the tags behind the last one are asked for until nothing new comes.
 func (a *ask) tags(ctx context.Context) ([]string, error) {
-	ctx, cancel := context.WithTimeout(ctx, listTimeouts*a.host.timeout)
-	defer cancel()
-
 	first, next, err := a.page(ctx, firstQuery)
 	linked := next != ""
 	if err != nil || !linked && len(first) != pageSize {
@@ -97,6 +94,9 @@ var (
 
 // page asks for one page; next is the query of the one that it links to, or "".
 func (a *ask) page(ctx context.Context, query string) (tags []string, next string, err error) {
+	if a.spent > listTimeouts*a.host.timeout {
+		return nil, "", context.DeadlineExceeded
+	}
 	resp, err := a.do(ctx, http.MethodGet, "tags/list?"+query, []string{"application/json"})
 	if err != nil {
 		return nil, "", err

@@ -5,6 +5,7 @@ package registry
 import (
 	"context"
 	"encoding/base64"
+	"net/http"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -33,12 +34,14 @@ func (g *grant) outlived(pass int64) bool { return g.opened.Load() || g.pass != 
 func (g *grant) expired(now time.Time) bool { return !g.expires.IsZero() && !now.Before(g.expires) }
 
 // challenge pings the registry once, to learn how it wants logins. Faults are
-// not remembered here; a Pass does that.
-func (h *host) challenge(ctx context.Context) (*transport.Challenge, error) {
-	return h.challenges.get(ctx, "", func() (*transport.Challenge, error) {
-		ctx, cancel := context.WithTimeout(ctx, h.timeout)
-		defer cancel()
-		return transport.Ping(ctx, h.name, h.named)
+// not remembered here; a Pass does that. It is for the sake of a repository.
+func (h *host) challenge(ctx context.Context, repository string) (*transport.Challenge, error) {
+	return h.challenges.get(ctx, "", func() (challenge *transport.Challenge, err error) {
+		err = h.inTurn(ctx, repository, false, true, func(ctx context.Context) (int, error) {
+			challenge, err = transport.Ping(ctx, h.name, h.named)
+			return http.StatusOK, err
+		})
+		return challenge, err
 	})
 }
 
@@ -47,8 +50,6 @@ func (h *host) challenge(ctx context.Context) (*transport.Challenge, error) {
 func (h *host) grant(ctx context.Context, challenge *transport.Challenge, repository string, pass int64) (*grant, error) {
 	h.grants.forget(repository, func(g *grant) bool { return g.expired(time.Now()) })
 	return h.grants.get(ctx, repository, func() (*grant, error) {
-		ctx, cancel := context.WithTimeout(ctx, h.timeout)
-		defer cancel()
 		g, err := h.logIn(ctx, challenge, repository)
 		if err != nil {
 			return nil, err
@@ -60,11 +61,7 @@ func (h *host) grant(ctx context.Context, challenge *transport.Challenge, reposi
 
 func (h *host) logIn(ctx context.Context, challenge *transport.Challenge, repository string) (*grant, error) {
 	repo := h.name.Repo(repository)
-	authenticator, err := authn.Resolve(ctx, h.keychain, repo)
-	if err != nil {
-		return nil, faultf(Unauthorized, "the Docker configuration or its credential helper gives no login for %s", h.wire.host)
-	}
-	login, err := authn.Authorization(ctx, authenticator)
+	login, err := h.login(ctx, repo)
 	if err != nil {
 		return nil, faultf(Unauthorized, "the Docker configuration or its credential helper gives no login for %s", h.wire.host)
 	}
@@ -76,8 +73,13 @@ func (h *host) logIn(ctx context.Context, challenge *transport.Challenge, reposi
 	if !strings.EqualFold(challenge.Scheme, "bearer") {
 		return g, nil
 	}
-	asked := time.Now()
-	token, err := transport.Exchange(ctx, h.name, authn.FromConfig(*login), h.named, []string{repo.Scope(transport.PullScope)}, challenge)
+	var token *transport.Token
+	var asked time.Time
+	err = h.inTurn(ctx, repository, false, false, func(ctx context.Context) (int, error) {
+		asked = time.Now()
+		token, err = transport.Exchange(ctx, h.name, authn.FromConfig(*login), h.named, []string{repo.Scope(transport.PullScope)}, challenge)
+		return http.StatusOK, err
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -89,6 +91,55 @@ func (h *host) logIn(ctx context.Context, challenge *transport.Challenge, reposi
 		g.expires = asked.Add(life - tokenMargin)
 	}
 	return g, nil
+}
+
+// login asks the keychain.
+func (h *host) login(ctx context.Context, repo name.Repository) (*authn.AuthConfig, error) {
+	ctx, cancel := context.WithTimeout(ctx, h.timeout)
+	defer cancel()
+	authenticator, err := authn.Resolve(ctx, h.keychain, repo)
+	if err != nil {
+		return nil, err
+	}
+	return authn.Authorization(ctx, authenticator)
+}
+
+// inTurn does one request when its turn comes, and within the time that a request
+// may take; pull is one that counts as a pull. The answer's status, or the error,
+// tells how the registry does.
+func (h *host) inTurn(ctx context.Context, repository string, pull, ping bool, do func(context.Context) (int, error)) (err error) {
+	t, err := h.turn(ctx, repository, pull)
+	if err != nil {
+		return err
+	}
+	o := outcome{}
+	defer func() { // also where do panics
+		if closed := t.leave(o); closed != nil {
+			err = closed
+		}
+	}()
+	timed, cancel := context.WithTimeout(ctx, h.timeout)
+	defer cancel()
+	status, err := do(timed)
+	o = h.outcomeOf(ctx, status, err, ping)
+	return err
+}
+
+// turn waits until nothing stands against a request.
+func (h *host) turn(ctx context.Context, repository string, pull bool) (*turn, error) {
+	for {
+		if err := h.wire.pauses.sit(ctx, pull); err != nil {
+			return nil, err
+		}
+		t, err := h.gate.enter(ctx, repository)
+		if err != nil {
+			return nil, err
+		}
+		if left, err := h.wire.pauses.left(pull, time.Now()); err == nil && left <= 0 {
+			return t, nil
+		}
+		_ = t.leave(outcome{}) // a pause began while this waited
+	}
 }
 
 // refused makes place for a new login after a 401, and for a new ping where the

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -78,6 +79,38 @@ func TestOneConnectionServesMany(t *testing.T) {
 	}
 	if len(from) != 1 {
 		t.Errorf("6 requests one after another came from %d connections, want 1", len(from))
+	}
+}
+
+// Where a registry speaks HTTP/2, all requests go over one connection, those side
+// by side too.
+func TestHTTP2(t *testing.T) {
+	f := &fake{before: manyLists(3)}
+	server := httptest.NewUnstartedServer(f)
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	f.host = server.Listener.Addr().String()
+	f.backend = http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}) // for the ping
+	pass := plainClient().Pass()
+	var callers sync.WaitGroup
+	for i := range 8 {
+		callers.Go(func() {
+			if _, err := pass.Tags(t.Context(), fmt.Sprintf("%s/app-%d", f.host, i)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	callers.Wait()
+	from := make(map[string]bool)
+	for _, r := range f.requests() {
+		from[r.RemoteAddr] = true
+		if r.ProtoMajor != 2 {
+			t.Errorf("%s came by %s", r.URL.Path, r.Proto)
+		}
+	}
+	if diff := cmp.Diff(counts{Ping: 1, List: 8}, f.counts()); diff != "" || len(from) != 1 {
+		t.Errorf("over %d connections, want 1; requests (-want +got):\n%s", len(from), diff)
 	}
 }
 

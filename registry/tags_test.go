@@ -179,8 +179,8 @@ func TestTagsNamesEachFault(t *testing.T) {
 		{"401", answer(401, "", ""), registry.Unauthorized, "answers 401 Unauthorized: log in with `docker login 127.0.0.1:", 1},
 		{"403", answer(403, "", ""), registry.Forbidden, "answers 403 Forbidden", 1},
 		{"404", answer(404, "", ""), registry.NotFound, "answers 404 Not Found", 1},
-		{"429", answer(429, "", ""), registry.TooManyRequests, "answers 429 Too Many Requests: ask less often", 1},
-		{"429 with a wait", answer(429, "Retry-After: 30", ""), registry.TooManyRequests, "answers 429 Too Many Requests: it asks to wait 30s", 1},
+		{"429", answer(429, "", ""), registry.TooManyRequests, "answers 429 Too Many Requests; it is not asked again before 20", 2},
+		{"429 with a wait", answer(429, "Retry-After: 30", ""), registry.TooManyRequests, "answers 429 Too Many Requests; it is not asked again before 20", 1},
 		{"500", answer(500, "", ""), registry.Unavailable, "answers 500 Internal Server Error", 2},
 		{"503", answer(503, "", ""), registry.Unavailable, "answers 503 Service Unavailable", 2},
 		{"204", answer(204, "", ""), registry.NotRegistry, "answers 204 No Content", 1},
@@ -231,7 +231,7 @@ func TestPingFaults(t *testing.T) {
 	}{
 		{403, registry.Forbidden, "403", 1},
 		{404, registry.NotRegistry, "is no registry", 1},
-		{429, registry.TooManyRequests, "it asks to wait 9s", 1},
+		{429, registry.TooManyRequests, "429 Too Many Requests; it is not asked again before 20", 1},
 		{500, registry.Unavailable, "500 Internal Server Error", 2},
 	} {
 		t.Run(strconv.Itoa(c.status), func(t *testing.T) {
@@ -280,9 +280,20 @@ func TestRetryAfterIsObeyed(t *testing.T) {
 	f := newFake(t)
 	f.before = answer(http.StatusTooManyRequests, "Retry-After: "+time.Now().Add(time.Hour).UTC().Format(http.TimeFormat), "")
 	client := plainClient(f.host)
+	said := map[string]bool{}
 	for _, image := range []string{"/x", "/y", "/z"} {
+		begun := time.Now()
 		_, err := client.Pass().Tags(t.Context(), f.host+image)
-		wantError(t, err, registry.TooManyRequests, "asks to wait 15m0s")
+		wantError(t, err, registry.TooManyRequests, "the registry answers 429 Too Many Requests; it is not asked again before ")
+		_, date, _ := strings.Cut(err.Error(), " before ")
+		until, err := time.Parse(time.RFC3339, date)
+		if err != nil || until.After(begun.Add(15*time.Minute+2*time.Second)) || until.Before(begun.Add(14*time.Minute)) {
+			t.Errorf("it waits until %s, want a quarter of an hour", date)
+		}
+		said[date] = true
+	}
+	if len(said) != 1 {
+		t.Errorf("the messages differ: %v", said)
 	}
 	if diff := cmp.Diff(counts{Ping: 1, List: 1}, f.counts()); diff != "" {
 		t.Errorf("requests (-want +got):\n%s", diff)

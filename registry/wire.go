@@ -10,8 +10,6 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"strconv"
-	"sync/atomic"
 	"time"
 )
 
@@ -22,11 +20,7 @@ const (
 	// has 13 MiB.
 	maxBody = 16 << 20
 	// maxHeaders bounds the header lines of an answer, in bytes.
-	maxHeaders = 64 << 10
-	// retryAfter is the wait before the one second try.
-	retryAfter = 100 * time.Millisecond
-	// longestPause bounds how long a registry's Retry-After is obeyed.
-	longestPause = 15 * time.Minute
+	maxHeaders   = 64 << 10
 	maxRedirects = 5
 )
 
@@ -39,12 +33,12 @@ var errHTTPS = errors.New("HTTPS to a registry that speaks plain HTTP")
 // host may be asked, tries a request again, and bounds the answer. It adds no
 // credential.
 type wire struct {
-	host        string // HOST[:PORT] of the registry, as in its URLs
-	scheme      string // "http" only where the operator said so
-	dialer      *dialer
-	base        *http.Transport
-	observe     func(host string, code int) // may be nil
-	pausedUntil atomic.Int64                // Unix nanoseconds, by the registry's Retry-After
+	host    string // HOST[:PORT] of the registry, as in its URLs
+	scheme  string // "http" only where the operator said so
+	dialer  *dialer
+	base    *http.Transport
+	observe func(host string, code int) // may be nil
+	pauses  pauses
 }
 
 func newWire(host string, plainHTTP func(hostport string) bool, options Options) *wire {
@@ -54,7 +48,7 @@ func newWire(host string, plainHTTP func(hostport string) bool, options Options)
 	}
 	d := newDialer(hostPort(own), plainHTTP)
 	return &wire{
-		host: host, scheme: own.Scheme, dialer: d, observe: options.Observe,
+		host: host, scheme: own.Scheme, dialer: d, observe: options.Observe, pauses: pauses{unit: unitOf(options.Timeout)},
 		base: &http.Transport{
 			Proxy:                  d.proxyFor,
 			DialContext:            d.dial,
@@ -80,7 +74,7 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	resp, err := w.send(req)
-	if w.worthASecondTry(req, resp, err) && pause(req.Context(), retryAfter) == nil {
+	if w.worthASecondTry(req, resp, err) && pause(req.Context(), w.pauses.unit/10) == nil {
 		if resp != nil {
 			discard(resp)
 		}
@@ -89,8 +83,8 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	if resp.StatusCode == http.StatusTooManyRequests && w.owns(req.URL) {
-		w.obey(resp.Header.Get("Retry-After"))
+	if w.owns(req.URL) {
+		w.pauses.hear(resp, time.Now())
 	}
 	return resp, nil
 }
@@ -122,9 +116,6 @@ func (w *wire) admit(u *url.URL) error {
 			return err
 		}
 	}
-	if until := time.Unix(0, w.pausedUntil.Load()); u.Host == w.host && time.Now().Before(until) {
-		return faultf(TooManyRequests, "the registry answered 429 Too Many Requests before: it asks to wait %s", w.waitLeft())
-	}
 	return nil
 }
 
@@ -144,7 +135,8 @@ func (w *wire) admitScheme(u *url.URL) error {
 	return nil
 }
 
-// worthASecondTry: one more for what is often over in a moment. Not for 429,
+// worthASecondTry: one more, after a tenth of a unit, for what is often over in a
+// moment. Not for 429,
 // which asks for fewer requests, and not when the caller or the clock gave up.
 func (w *wire) worthASecondTry(req *http.Request, resp *http.Response, err error) bool {
 	if req.Context().Err() != nil || req.Method != http.MethodGet && req.Method != http.MethodHead {
@@ -159,28 +151,6 @@ func (w *wire) worthASecondTry(req *http.Request, resp *http.Response, err error
 		return true
 	}
 	return false
-}
-
-// obey keeps the registry's Retry-After: seconds, or an HTTP date.
-func (w *wire) obey(header string) {
-	wait := time.Duration(0)
-	if seconds, err := strconv.ParseInt(header, 10, 32); err == nil {
-		wait = time.Duration(seconds) * time.Second
-	} else if date, err := http.ParseTime(header); err == nil {
-		wait = time.Until(date)
-	}
-	if wait > 0 {
-		w.pausedUntil.Store(time.Now().Add(min(wait, longestPause)).UnixNano())
-	}
-}
-
-// waitLeft is the rest of the wait that the registry asked for, "" if none.
-func (w *wire) waitLeft() string {
-	left := time.Until(time.Unix(0, w.pausedUntil.Load()))
-	if left <= 0 {
-		return ""
-	}
-	return left.Round(time.Second).String()
 }
 
 // redirect is http.Client's CheckRedirect: few, and without the credentials of

@@ -91,7 +91,7 @@ func TestBusyRegistry(t *testing.T) {
 	p := newParties(t)
 	p.fault = answer(429, map[string]string{"Retry-After": "120"}, "")
 	repo := p.fleet(t, "busy", map[string]string{"policy.yaml": p.policy(), "app.yaml": field(p.front+"/app:1.0.0", "app")})
-	p.check(t, repo, outcome{reason: reconcile.Failed, message: "429 Too Many Requests: it asks to wait 2m0s", status: statusProblems})
+	p.check(t, repo, outcome{reason: reconcile.Failed, message: "429 Too Many Requests; it is not asked again before 20", status: statusProblems})
 }
 
 // TestWrongRegistryPassword asks the real registry with a login that is none.

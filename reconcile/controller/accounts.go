@@ -34,7 +34,15 @@ type usedAccount struct {
 	used time.Time
 }
 
+// newAccounts lets all of them keep to one registry's limits together, and read what
+// never changes once.
 func newAccounts(getter credentials.Getter, options registry.Options) *accounts {
+	if options.Limits == nil {
+		options.Limits = registry.NewLimits(0)
+	}
+	if options.Cache == nil {
+		options.Cache = &registry.Cache{}
+	}
 	return &accounts{getter: getter, options: options, known: map[string]*usedAccount{}}
 }
 

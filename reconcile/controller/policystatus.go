@@ -60,7 +60,7 @@ type place struct {
 // isNewest tells whether a pass knew what the policy is and picks now.
 func (v *policyView) isNewest(found outcome) bool {
 	same := found.UID == v.policy.UID && found.Generation == v.policy.Generation
-	return same && (v.policy.Spec.Pin != nil || reflect.DeepEqual(found.Selected, v.resolution.Selected))
+	return same && (v.policy.Spec.Pin != nil || reflect.DeepEqual(found.Selected, v.picked()))
 }
 
 // complete tells whether all is known that the status tells. Until then it stays as it
@@ -217,8 +217,14 @@ func firstSeen(s v1alpha1.ImagePolicyStatus) map[string]*metav1.Time {
 	return seen
 }
 
+// picked is the selection; while the registry does not answer, the last one, and the
+// condition Resolved says so.
+func (v *policyView) picked() *reconcile.TagDigest {
+	return cmp.Or(v.resolution.Selected, v.resolution.Last)
+}
+
 func (v *policyView) selected(seen map[string]*metav1.Time) *v1alpha1.Selected {
-	picked := v.resolution.Selected
+	picked := v.picked()
 	if picked == nil {
 		return nil
 	}
