@@ -153,6 +153,7 @@ func (e *Engine) target(ctx context.Context, d *decision, asked registries) erro
 			known, ok = asked.unasked(), true
 		}
 		o.resolution = known
+		o.why = cmp.Or(o.why, known.cause)
 		return !ok
 	})
 	var names []string

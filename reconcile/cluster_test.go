@@ -74,7 +74,7 @@ func (c *clustered) look() {
 			policies = append(policies, d.ImagePolicy)
 		}
 	}
-	if err := c.resolutions.Look(c.t.Context(), c.account, policies, time.Now()); err != nil {
+	if err := c.resolutions.Look(c.t.Context(), c.account, policies, time.Now(), reconcile.BySchedule); err != nil {
 		c.t.Fatal(err)
 	}
 }

@@ -28,7 +28,7 @@ func TestResolutionsKeepTheLastSelection(t *testing.T) {
 	p.Spec.Image, p.Spec.Select.Semver = r.Host+"/app", &v1alpha1.Semver{Range: ">=1"}
 	look := func() reconcile.Resolution {
 		t.Helper()
-		if err := resolutions.Look(t.Context(), account, []*v1alpha1.ImagePolicy{p}, time.Now()); err != nil {
+		if err := resolutions.Look(t.Context(), account, []*v1alpha1.ImagePolicy{p}, time.Now(), reconcile.BySchedule); err != nil {
 			t.Fatal(err)
 		}
 		found, ok := resolutions.Of(p)

@@ -152,9 +152,9 @@ func (l looked) answers(spec v1alpha1.ImagePolicySpec) bool {
 		slices.Equal(l.spec.Platforms, spec.Platforms) && reflect.DeepEqual(l.spec.MinimumAge, spec.MinimumAge)
 }
 
-// Look asks the registries about valid policies with the same login. An answer that
-// somebody got after the question came up counts for all.
-func (r *Resolutions) Look(ctx context.Context, account *Account, policies []*v1alpha1.ImagePolicy, question time.Time) error {
+// Look asks the registries about valid policies with the same login, for a cause such as
+// ByEvent gives. An answer that somebody got after the question came up counts for all.
+func (r *Resolutions) Look(ctx context.Context, account *Account, policies []*v1alpha1.ImagePolicy, question time.Time, cause string) error {
 	var asked []declared
 	for _, p := range policies {
 		d, err := compile(p)
@@ -177,6 +177,9 @@ func (r *Resolutions) Look(ctx context.Context, account *Account, policies []*v1
 			continue // Somebody asked later, and was answered sooner.
 		}
 		found.client, found.pass, found.served = account.client, pass.Pass, r.serve(p, found.selection)
+		if found.cause = cause; before.answers(p.spec) && before.selection == found.selection {
+			found.cause = before.cause // Who found it first is why it is written.
+		}
 		r.note(p.name, looked{resolution: found, spec: p.spec, begun: pass.begun})
 	}
 	return nil

@@ -56,7 +56,7 @@ func (w *world) object(name, image string) *v1alpha1.ImagePolicy {
 // look asks about policies with a question of some time.
 func (l *looks) look(question time.Time, policies ...*v1alpha1.ImagePolicy) {
 	l.t.Helper()
-	if err := l.Look(l.t.Context(), l.account, policies, question); err != nil {
+	if err := l.Look(l.t.Context(), l.account, policies, question, reconcile.BySchedule); err != nil {
 		l.t.Fatal(err)
 	}
 }
@@ -121,7 +121,7 @@ func TestLooksAtOnceAskOnce(t *testing.T) {
 	var group sync.WaitGroup
 	for _, name := range []string{"a", "b", "c", "d", "e", "f", "g", "h"} {
 		group.Go(func() {
-			if err := l.Look(t.Context(), l.account, []*v1alpha1.ImagePolicy{l.scene.object(name, "app")}, question); err != nil {
+			if err := l.Look(t.Context(), l.account, []*v1alpha1.ImagePolicy{l.scene.object(name, "app")}, question, reconcile.BySchedule); err != nil {
 				t.Error(err)
 			}
 		})
@@ -280,7 +280,9 @@ func TestLateAnswersDoNotCount(t *testing.T) {
 		_, _ = w.Write([]byte(`{"name":"app","tags":["1.0.0"]}`))
 	})
 	done := make(chan error)
-	go func() { done <- l.Look(t.Context(), l.account, []*v1alpha1.ImagePolicy{app}, time.Now()) }()
+	go func() {
+		done <- l.Look(t.Context(), l.account, []*v1alpha1.ImagePolicy{app}, time.Now(), reconcile.BySchedule)
+	}()
 	<-asked
 	l.honest()
 	l.look(time.Now(), app)
@@ -298,12 +300,12 @@ func TestLooksThatAreNot(t *testing.T) {
 	l := newLooks(t)
 	app, wrong := l.scene.object("app", "app"), l.scene.object("wrong", "app")
 	wrong.Spec.Select.Semver.Range = "banana"
-	if _, is := errors.AsType[*reconcile.SpecError](l.Look(t.Context(), l.account, []*v1alpha1.ImagePolicy{app, wrong}, time.Now())); !is {
+	if _, is := errors.AsType[*reconcile.SpecError](l.Look(t.Context(), l.account, []*v1alpha1.ImagePolicy{app, wrong}, time.Now(), reconcile.BySchedule)); !is {
 		t.Error("an invalid policy is looked at")
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := l.Look(ctx, l.account, []*v1alpha1.ImagePolicy{app}, time.Now()); !errors.Is(err, context.Canceled) {
+	if err := l.Look(ctx, l.account, []*v1alpha1.ImagePolicy{app}, time.Now(), reconcile.BySchedule); !errors.Is(err, context.Canceled) {
 		t.Errorf("a look that was called off says %v", err)
 	}
 	if _, ok := l.Of(app); ok {

@@ -32,6 +32,8 @@ type resolution struct {
 	// served are the tags and digests that this process was served before; nil where
 	// nobody remembers.
 	served map[ledger.Value]bool
+	// cause is what made somebody look and find the selection; empty for the schedule.
+	cause string
 	// silent: the registry gave no answer at all.
 	silent bool
 	// last is what was selected before the registry fell silent. It is for reports,

@@ -12,14 +12,14 @@ import (
 )
 
 const (
-	// defaultPerSecond stays below what registries document. Docker Hub: some
+	// DefaultPerSecond stays below what registries document. Docker Hub: some
 	// thousands of requests a minute for one address (docs.docker.com/docker-hub/usage).
 	// Amazon ECR: logins 20 a second with a burst of 200, all else more
 	// (docs.aws.amazon.com/AmazonECR, "Troubleshooting error messages"). Quay.io:
 	// "tens of requests per second from the same IP address"
 	// (access.redhat.com/node/5531191). GHCR documents none; its answers name
 	// 44,000 a minute.
-	defaultPerSecond = 20
+	DefaultPerSecond = 20
 	// burstSeconds of the rate may be asked at once, after a time of silence.
 	burstSeconds = 5
 	// slots are the requests on their way to one registry at the same time.
@@ -44,7 +44,7 @@ type Limits struct {
 // below 0 is without this limit.
 func NewLimits(perSecond float64) *Limits {
 	if perSecond == 0 {
-		perSecond = defaultPerSecond
+		perSecond = DefaultPerSecond
 	}
 	return &Limits{perSecond: perSecond, gates: map[string]*gate{}}
 }

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -21,6 +22,7 @@ import (
 
 	"github.com/pintle-dev/pintle/api/v1alpha1"
 	"github.com/pintle-dev/pintle/reconcile/controller"
+	"github.com/pintle-dev/pintle/registry"
 )
 
 const (
@@ -39,6 +41,8 @@ type controllerOptions struct {
 	probes        string
 	election      bool
 	electionSpace string
+	listening     listening
+	perSecond     float64
 }
 
 func newController(p *program) *cobra.Command {
@@ -64,6 +68,8 @@ It runs until a signal, and then finishes the push that is under way.`,
 	flags.BoolVar(&o.election, "leader-elect", false, "work only while holding the lease pintle in the own namespace")
 	flags.StringVar(&o.electionSpace, "leader-election-namespace", "", "namespace of the lease (default: the own one, in a cluster)")
 	flags.StringArrayVar(&o.PlainHTTP, "plain-http", nil, "registry or Git server `HOST[:PORT]` that speaks HTTP without TLS (repeatable)")
+	o.listening.bind(flags)
+	bindRegistryQPS(flags, &o.perSecond)
 	flags.DurationVar(&o.Quiet, "quiet-period", defaultQuiet, "how long a repository gathers changes after a push; at most 30s")
 	flags.BoolVar(&o.Suspend, "suspend", false, "write nothing to Git: decide, and say in the status what waits")
 	return command
@@ -72,6 +78,12 @@ It runs until a signal, and then finishes the push that is under way.`,
 func runController(ctx context.Context, o controllerOptions, log io.Writer) error {
 	if o.Quiet < 0 || o.Quiet > controller.LongestWait {
 		return usageError{fmt.Errorf("--quiet-period must be between 0s and %s", controller.LongestWait)}
+	}
+	if err := o.listening.check(true); err != nil {
+		return err
+	}
+	if o.perSecond <= 0 {
+		return usageError{errors.New("--registry-qps must be above 0")}
 	}
 	config, err := o.cluster.config()
 	if err != nil {
@@ -99,7 +111,10 @@ func runController(ctx context.Context, o controllerOptions, log io.Writer) erro
 			return fmt.Errorf("cannot set up the controller: %w", err)
 		}
 	}
-	o.Metrics = metrics.Registry
+	o.Metrics, o.Limits = metrics.Registry, registry.NewLimits(o.perSecond)
+	if err := o.listening.add(mgr, &o.Options); err != nil {
+		return err
+	}
 	if err := controller.Add(mgr, o.Options); err != nil {
 		return err
 	}

@@ -9,7 +9,9 @@ import (
 	"net"
 
 	"github.com/spf13/pflag"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
 
+	"github.com/pintle-dev/pintle/reconcile/controller"
 	"github.com/pintle-dev/pintle/registry/events"
 )
 
@@ -45,6 +47,29 @@ func (l *listening) watch(ctx context.Context, engine watched, p *program, told 
 	}
 	cancel()
 	return errors.Join(err, <-served)
+}
+
+// add lets a manager receive events, where it leads: others have nobody who looks.
+func (l *listening) add(mgr manager.Manager, o *controller.Options) error {
+	if l.address == "" {
+		return nil
+	}
+	endpoints, err := events.Load(l.file)
+	if err != nil {
+		return err
+	}
+	o.Hints = events.NewInbox()
+	receiver, err := events.New(endpoints, o.Hints.Put)
+	if err != nil {
+		return err
+	}
+	return mgr.Add(manager.RunnableFunc(func(ctx context.Context) error {
+		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", l.address)
+		if err != nil {
+			return fmt.Errorf("cannot receive events: %w", err)
+		}
+		return events.Serve(ctx, listener, receiver)
+	}))
 }
 
 // open gives no listener without the flags.

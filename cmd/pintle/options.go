@@ -18,6 +18,8 @@ import (
 type options struct {
 	repo, branch, policies string
 	plainHTTP              []string
+	perSecond              float64
+	cacheDir               string
 	gitUsername            string
 	gitPasswordFile        string
 	output                 output
@@ -36,9 +38,30 @@ func (o *options) bind(command *cobra.Command) {
 	flags.StringVar(&o.branch, "branch", "", "branch to read and write (default: the repository's default branch)")
 	flags.StringVar(&o.policies, "policies", "", "file or folder with the policies (default: those in the repository)")
 	flags.StringArrayVar(&o.plainHTTP, "plain-http", nil, plainHTTPUsage)
+	bindRegistryQPS(flags, &o.perSecond)
+	flags.StringVar(&o.cacheDir, "cache-dir", "", "`folder` to keep what never changes of images in, such as when they were made, for the next run")
 	flags.StringVar(&o.gitUsername, "git-username", "", "user name for Git over HTTP(S)")
 	flags.StringVar(&o.gitPasswordFile, "git-password-file", "", "file with the password or token for Git over HTTP(S)")
 	o.output.bind(flags)
+}
+
+func bindRegistryQPS(flags *pflag.FlagSet, perSecond *float64) {
+	flags.Float64Var(perSecond, "registry-qps", registry.DefaultPerSecond, "requests a second to each registry at most")
+}
+
+// asking is how registries are asked.
+func (o *options) asking() (registry.Options, error) {
+	if o.perSecond <= 0 {
+		return registry.Options{}, usageError{errors.New("--registry-qps must be above 0")}
+	}
+	asking := registry.Options{PlainHTTP: o.plainHTTP, Limits: registry.NewLimits(o.perSecond)}
+	if o.cacheDir == "" {
+		return asking, nil
+	}
+	var err error
+	// It is closed with the process: each entry is written at once.
+	asking.Cache, err = registry.OpenCache(o.cacheDir)
+	return asking, err
 }
 
 // bindBoth is bind for a command that works on a cluster too.
@@ -85,6 +108,10 @@ func (o *options) config(ctx context.Context) (reconcile.Config, error) {
 	if o.repo == "" {
 		return reconcile.Config{}, usageError{errors.New("--repo is missing: give the URL or the path of a Git repository; in a cluster, `pintle controller` syncs")}
 	}
+	asking, err := o.asking()
+	if err != nil {
+		return reconcile.Config{}, err
+	}
 	repo, auth, err := gitAuth(ctx, o.repo, o.gitUsername, o.gitPasswordFile)
 	if err != nil {
 		return reconcile.Config{}, err
@@ -94,7 +121,7 @@ func (o *options) config(ctx context.Context) (reconcile.Config, error) {
 		Branch:       o.branch,
 		PoliciesPath: o.policies,
 		Git:          auth,
-		Registry:     registry.Options{PlainHTTP: o.plainHTTP},
+		Registry:     asking,
 	}, nil
 }
 

@@ -12,7 +12,6 @@ import (
 	"github.com/pintle-dev/pintle/cmd/pintle/render"
 	"github.com/pintle-dev/pintle/reconcile"
 	"github.com/pintle-dev/pintle/reconcile/controller"
-	"github.com/pintle-dev/pintle/registry"
 )
 
 // performInCluster does a job in each repository that it is about, one after the
@@ -38,7 +37,11 @@ func performInCluster[T any](ctx context.Context, p *program, o *options, c *clu
 	if err != nil {
 		return fmt.Errorf("cannot read the schema of policies: %w", err)
 	}
-	config := reconcile.Config{Registry: registry.Options{PlainHTTP: o.plainHTTP}, Validator: validator}
+	asking, err := o.asking()
+	if err != nil {
+		return err
+	}
+	config := reconcile.Config{Registry: asking, Validator: validator}
 	s := &summary[T]{program: p, options: o, job: j, shown: []any{}}
 	for _, place := range found.all {
 		stop := p.progress(j.doing + " in " + place.name.String())

@@ -10,6 +10,7 @@ import (
 
 	"github.com/pintle-dev/pintle/api/document"
 	"github.com/pintle-dev/pintle/api/v1alpha1"
+	"github.com/pintle-dev/pintle/reconcile"
 )
 
 const (
@@ -18,6 +19,9 @@ const (
 	// recent is how old an answer may be for a policy that is new or has changed: a
 	// thousand policies that are applied at once share their questions.
 	recent = 10 * time.Second
+	// eventPause is how long a policy is left alone after a look before events make it
+	// due again, however many come.
+	eventPause = 2 * time.Second
 )
 
 // agenda is when each policy is to be looked at.
@@ -31,26 +35,53 @@ type appointment struct {
 	generation int64
 	refresh    string // what RefreshAnnotation said at the last look
 	next       time.Time
+	cause      string    // of next
+	looked     time.Time // the last time
 }
 
 func newAgenda() *agenda { return &agenda{known: map[types.NamespacedName]appointment{}} }
 
-// due tells whether a policy is to be looked at now, and how old answers may be.
-func (a *agenda) due(p *v1alpha1.ImagePolicy, now time.Time) (question time.Time, due bool) {
+// question is one to a registry: why it came up, and when. Answers from before do not
+// count.
+type question struct {
+	at    time.Time
+	cause string
+}
+
+// due tells whether a policy is to be looked at now.
+func (a *agenda) due(p *v1alpha1.ImagePolicy, now time.Time) (q question, due bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	known, ok := a.known[key(p)]
 	switch {
 	case !ok, known.uid != p.UID:
-		return now.Add(-recent), true
+		return question{now.Add(-recent), reconcile.BySchedule}, true
 	case known.refresh != p.Annotations[v1alpha1.RefreshAnnotation]:
-		return now, true
+		return question{now, reconcile.BySchedule}, true
 	case known.generation != p.Generation:
-		return now.Add(-recent), true
+		return question{now.Add(-recent), reconcile.BySchedule}, true
 	case !known.next.After(now):
-		return known.next, true
+		return question{known.next, known.cause}, true
 	}
-	return time.Time{}, false
+	return question{}, false
+}
+
+// hint brings a policy forward that an event is about. It tells whether that changes
+// anything: a policy that was never looked at is due anyway.
+func (a *agenda) hint(policy types.NamespacedName, cause string, now time.Time) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	known, ok := a.known[policy]
+	at := now
+	if pause := known.looked.Add(eventPause); pause.After(now) {
+		at = pause
+	}
+	if !ok || !at.Before(known.next) {
+		return false
+	}
+	known.next, known.cause = at, cause
+	a.known[policy] = known
+	return true
 }
 
 // looked puts a policy down for its next time. It tells whether its spec changed since
@@ -66,7 +97,7 @@ func (a *agenda) looked(p *v1alpha1.ImagePolicy, now time.Time, failed bool) (ch
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	known, ok := a.known[key(p)]
-	a.known[key(p)] = appointment{p.UID, p.Generation, p.Annotations[v1alpha1.RefreshAnnotation], next}
+	a.known[key(p)] = appointment{p.UID, p.Generation, p.Annotations[v1alpha1.RefreshAnnotation], next, reconcile.BySchedule, now}
 	return !ok || known.uid != p.UID || known.generation != p.Generation
 }
 

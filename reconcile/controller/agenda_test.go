@@ -23,8 +23,8 @@ func TestAgenda(t *testing.T) {
 	a, p := newAgenda(), followed()
 	expect := func(when string, now time.Time, want time.Time) {
 		t.Helper()
-		if question, due := a.due(p, now); due != !want.IsZero() || !question.Equal(want) {
-			t.Errorf("%s: due %v with the question of %s, want that of %s", when, due, question, want)
+		if q, due := a.due(p, now); due != !want.IsZero() || !q.at.Equal(want) {
+			t.Errorf("%s: due %v with the question of %s, want that of %s", when, due, q.at, want)
 		}
 	}
 	expect("new", noon, noon.Add(-recent))
@@ -71,5 +71,35 @@ func TestAgendaAfterAFailure(t *testing.T) {
 		if got := a.next(p, noon).Sub(noon); got != want {
 			t.Errorf("%s: again after %v, want %v", schedule, got, want)
 		}
+	}
+}
+
+// An event makes a policy due at once, with its cause; however many come, once in a
+// while only, and never one that was not looked at yet, since that is due anyway.
+func TestAgendaHints(t *testing.T) {
+	const cause = "event/gitea"
+	a, p := newAgenda(), followed()
+	if a.hint(key(p), cause, noon) {
+		t.Error("a policy that was never looked at is brought forward")
+	}
+	a.looked(p, noon, false)
+	soon, paused := noon.Add(time.Second), noon.Add(eventPause)
+	if !a.hint(key(p), cause, soon) || a.hint(key(p), cause, soon) {
+		t.Error("the first hint counts, and the second changes nothing")
+	}
+	if _, due := a.due(p, paused.Add(-1)); due {
+		t.Error("it is due before the pause is over")
+	}
+	if q, due := a.due(p, paused); !due || q != (question{paused, cause}) {
+		t.Errorf("after the pause: %v, %+v", due, q)
+	}
+	a.looked(p, paused, false)
+	tick := a.next(p, noon)
+	if q, due := a.due(p, tick); !due || q != (question{tick, "schedule"}) {
+		t.Errorf("by the schedule: %v, %+v", due, q)
+	}
+	a.looked(p, noon.Add(-time.Minute), false)
+	if at := noon.Add(-eventPause); !a.hint(key(p), cause, at) || a.next(p, noon) != at {
+		t.Errorf("after a time of silence it is due at %s, want %s", a.next(p, noon), at)
 	}
 }

@@ -26,6 +26,7 @@ import (
 	"github.com/pintle-dev/pintle/api/v1alpha1"
 	engine "github.com/pintle-dev/pintle/reconcile"
 	"github.com/pintle-dev/pintle/registry"
+	"github.com/pintle-dev/pintle/registry/events"
 )
 
 // Options of the controllers.
@@ -37,6 +38,10 @@ type Options struct {
 	Quiet time.Duration
 	// LookEvery is how often the tip of an idle repository is looked up; 0 is 30 s.
 	LookEvery time.Duration
+	// Hints of events are taken from here; nil where none can come.
+	Hints *events.Inbox
+	// Limits bound what registries are asked; nil is the usual.
+	Limits *registry.Limits
 	// Suspend stops all writing to Git.
 	Suspend bool
 	// Metrics registers what is counted.
@@ -68,12 +73,17 @@ func Add(mgr manager.Manager, o Options) error {
 	wake := newWake(gates, time.Now)
 	policies := &policyReconciler{
 		client:   mgr.GetClient(),
-		accounts: newAccounts(mgr.GetAPIReader(), registry.Options{PlainHTTP: o.PlainHTTP, Observe: m.request}),
+		accounts: newAccounts(mgr.GetAPIReader(), registry.Options{PlainHTTP: o.PlainHTTP, Limits: o.Limits, Observe: m.request}),
 		agenda:   newAgenda(), crowds: newCrowds(perRegistry), resolutions: resolutions, board: board, wake: wake, metrics: m,
 		recorder: mgr.GetEventRecorder("pintle"), suspended: o.Suspend, now: time.Now,
 	}
 	if err := policies.add(mgr); err != nil {
 		return fmt.Errorf("cannot set up the controller of policies: %w", err)
+	}
+	if o.Hints != nil {
+		if err := mgr.Add(&hints{inbox: o.Hints, client: mgr.GetClient(), agenda: policies.agenda, wake: wake, now: time.Now}); err != nil {
+			return fmt.Errorf("cannot set up the reader of events: %w", err)
+		}
 	}
 	writes := &repositoryReconciler{
 		client: mgr.GetClient(), getter: mgr.GetAPIReader(), repositories: repositories, crowds: newCrowds(perServer), gates: gates, resolutions: resolutions,

@@ -91,12 +91,12 @@ func (r *policyReconciler) forget(ctx context.Context, policy types.NamespacedNa
 // for others that ask there.
 func (r *policyReconciler) lookInTurn(ctx context.Context, policy *v1alpha1.ImagePolicy) (waits bool, err error) {
 	now, host := r.now(), registryOf(policy.Spec.Image)
-	question, due := r.agenda.due(policy, now)
+	q, due := r.agenda.due(policy, now)
 	switch {
 	case due && !r.crowds.enterOrWait(host, key(policy)):
 		return true, nil
 	case due:
-		err = r.look(ctx, policy, question, now)
+		err = r.look(ctx, policy, q, now)
 		r.crowds.leave(host)
 	}
 	// Who was to be next may have been answered with another: then it is the turn of one more.
@@ -108,7 +108,7 @@ func (r *policyReconciler) lookInTurn(ctx context.Context, policy *v1alpha1.Imag
 
 // look asks the registry for the policy and all others that are due with the same image
 // and login: what comes at once is to be written at once.
-func (r *policyReconciler) look(ctx context.Context, policy *v1alpha1.ImagePolicy, question, now time.Time) error {
+func (r *policyReconciler) look(ctx context.Context, policy *v1alpha1.ImagePolicy, q question, now time.Time) error {
 	together, err := r.together(ctx, policy, now)
 	if err != nil {
 		return err
@@ -125,7 +125,7 @@ func (r *policyReconciler) look(ctx context.Context, policy *v1alpha1.ImagePolic
 		for _, p := range together {
 			r.resolutions.Fail(p, err.Error())
 		}
-	} else if err := r.resolutions.Look(ctx, account, together, question); err != nil {
+	} else if err := r.resolutions.Look(ctx, account, together, q.at, q.cause); err != nil {
 		return err
 	}
 	for i, p := range together {
