@@ -118,17 +118,23 @@ func TestAPIServerAway(t *testing.T) {
 		tags = append(tags, now, next)
 		w.expectWritten("open", repos["open"], 1, tags...)
 	}
-	w.until("the status has all revisions", func() (string, bool) {
+	w.expectCaughtUp(policy, repos, "1.5.0")
+}
+
+// expectCaughtUp waits until the status tells what Git holds.
+func (w *world) expectCaughtUp(policy *v1alpha1.ImagePolicy, repos map[string]gitserver.Repo, tag string) {
+	w.t.Helper()
+	w.until("the status has the newest revision", func() (string, bool) {
 		is := w.status(policy)
-		return is, len(policy.Status.History) > 0 && policy.Status.History[0].Tag == "1.5.0"
+		return is, len(policy.Status.History) > 0 && policy.Status.History[0].Tag == tag
 	})
 	for name, repo := range repos {
 		object := w.repository(name)
 		w.until("the status of "+name+" has the head", func() (string, bool) {
 			is := w.status(object)
-			return is, object.Status.Head == repo.Head(t, "main")
+			return is, object.Status.Head == repo.Head(w.t, "main")
 		})
 		w.untilReady(object, "Synced")
-		repo.Fsck(t)
+		repo.Fsck(w.t)
 	}
 }

@@ -5,6 +5,7 @@ package controller_test
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -17,13 +18,13 @@ import (
 	"github.com/pintle-dev/pintle/reconcile/controller"
 )
 
-// expectWaits checks that a repository says how many policies wait, or none.
-func (w *world) expectWaits(repository *v1alpha1.ManifestRepository, says string, waits bool) {
+// expectWaits checks that a repository says how many policies wait.
+func (w *world) expectWaits(repository *v1alpha1.ManifestRepository, says string) {
 	w.t.Helper()
 	written := w.untilCondition(repository, v1alpha1.ConditionWritten, "Suspended")
 	expectSays(w.t, repository.Name, written, []string{says})
-	if got := meta.IsStatusConditionFalse(repository.Status.Conditions, v1alpha1.ConditionWritten); got != waits {
-		w.t.Errorf("that something waits is %v: %+v", got, written)
+	if written.Status != metav1.ConditionFalse {
+		w.t.Errorf("something waits, and Written is not False: %+v", written)
 	}
 	w.untilReady(repository, "Suspended")
 }
@@ -58,7 +59,7 @@ func TestSuspend(t *testing.T) {
 	if !meta.IsStatusConditionFalse(policy.Status.Conditions, v1alpha1.ConditionWritten) {
 		t.Errorf("Written is not False: %v", policy.Status.Conditions)
 	}
-	w.expectWaits(repository, "the controller is suspended (--suspend): 1 policies wait", true)
+	w.expectWaits(repository, "the controller is suspended (--suspend): 1 policies wait")
 	untouched()
 	stop()
 
@@ -67,15 +68,31 @@ func TestSuspend(t *testing.T) {
 		ready = w.untilReady(policy, "Suspended")
 		return ready.Message, ready.Message == "ManifestRepository "+w.namespace+"/fleet is suspended: moves from 1.0.0 to 1.1.0"
 	})
-	w.expectWaits(repository, "spec.suspend is true: 1 policies wait", true)
+	w.expectWaits(repository, "spec.suspend is true: 1 policies wait")
 	untouched()
 	w.change(repository, func() { repository.Spec.Suspend = false })
 	w.untilTag("app.yaml", "1.1.0")
 	w.untilReady(repository, "Synced")
 	w.untilReady(policy, "UpToDate")
 
-	head = w.repo.Head(t, "main")
-	pushes := git.count("git-receive-pack")
+	if got := commits(t, w.repo); got != 2 {
+		t.Errorf("%d commits, want 2", got)
+	}
+}
+
+// A policy that is suspended waits alone.
+func TestSuspendedPolicy(t *testing.T) {
+	w := newOwnWorld(t)
+	git, _ := w.fronts()
+	w.push("app", "1.0.0", "1.1.0")
+	w.push("web", "1.0.0", "1.1.0")
+	w.repo.Seed(t, map[string]string{"app.yaml": w.deployment("app", "app:1.0.0", "app"), "web.yaml": w.deployment("web", "web:1.0.0", "web")}, "First")
+	policy, repository := w.policy("app", "app"), w.repository("fleet")
+	w.create(policy, w.policy("web", "web"), repository)
+	w.controller(controller.Options{})
+	w.untilTag("app.yaml", "1.1.0")
+	w.untilTag("web.yaml", "1.1.0")
+
 	w.change(policy, func() { policy.Spec.Suspend = true })
 	w.untilReady(policy, "Suspended")
 	w.push("app", "1.2.0")
@@ -83,15 +100,21 @@ func TestSuspend(t *testing.T) {
 		is := w.status(policy)
 		return is, policy.Status.Selected.Tag == "1.2.0"
 	})
-	w.untilReady(policy, "Suspended")
+	w.push("web", "1.2.0")
+	w.untilTag("web.yaml", "1.2.0")
+	ready := w.untilReady(policy, "Suspended")
+	expectSays(t, "suspended", ready, []string{w.namespace + "/app is suspended"})
 	w.untilReady(repository, "Synced")
-	if got := git.count("git-receive-pack"); got != pushes {
-		t.Errorf("%d requests to push while the policy was suspended", got-pushes)
+	if got := w.reference("app.yaml"); !strings.HasPrefix(got, "app:1.1.0@") {
+		t.Errorf("the suspended policy's field holds %s", got)
 	}
 	w.change(policy, func() { policy.Spec.Suspend = false })
 	w.untilTag("app.yaml", "1.2.0")
-	if got := commits(t, w.repo); got != 3 {
-		t.Errorf("%d commits, want 3", got)
+	if got := commits(t, w.repo); got != 5 {
+		t.Errorf("%d commits, want the first and four", got)
+	}
+	if got := git.count("POST", "git-receive-pack"); got > 4 {
+		t.Errorf("%d pushes for four commits", got)
 	}
 }
 

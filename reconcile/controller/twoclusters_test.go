@@ -168,7 +168,6 @@ func TestTwoClusters(t *testing.T) {
 	push("1.3.0") // Both see it at once.
 	w.untilTag("app.yaml", "1.3.0")
 	c.ticks(3)
-
 	w.revert()
 	for _, one := range []*world{w, c.second} {
 		p := policy.DeepCopy()

@@ -4,6 +4,7 @@ package controller_test
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -64,10 +65,8 @@ func (c *gitCase) rotate(data map[string]string) {
 
 const gitUser, gitPassword = "bot", "correct horse"
 
-func wrongRepositories() map[string]wrongRepository {
+func unsupportedRepositories() map[string]wrongRepository {
 	type spec = v1alpha1.ManifestRepositorySpec
-	right := map[string]string{"username": gitUser, "password": gitPassword}
-	wrong := map[string]string{"username": gitUser, "password": "battery staple"}
 	return map[string]wrongRepository{
 		"pull-request": inURL(func(s *spec) { s.Mode = v1alpha1.ModePullRequest }, "Unsupported", true, "spec.mode: PullRequest", "remove it"),
 		"windows": inURL(func(s *spec) {
@@ -86,6 +85,14 @@ func wrongRepositories() map[string]wrongRepository {
 		"selector": inURL(func(s *spec) {
 			s.Policies.Namespaces = v1alpha1.NamespaceGrant{From: v1alpha1.FromSelector, Selector: &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "team", Operator: "Near"}}}}
 		}, "InvalidSpec", true, "spec.policies.namespaces.selector", "Near"),
+	}
+}
+
+func wrongRepositories() map[string]wrongRepository {
+	type spec = v1alpha1.ManifestRepositorySpec
+	right := map[string]string{"username": gitUser, "password": gitPassword}
+	wrong := map[string]string{"username": gitUser, "password": "battery staple"}
+	return map[string]wrongRepository{
 		"refused":    inURL(func(s *spec) { s.URL = "http://127.0.0.1:1/fleet.git" }, "GitUnreachable", false, "http://127.0.0.1:1/fleet.git", "refused"),
 		"repository": inURL(func(s *spec) { s.URL = strings.Replace(s.URL, ".git", "-missing.git", 1) }, "RepositoryNotFound", false, "there is no such repository", "spec.url"),
 		"branch": {
@@ -138,6 +145,29 @@ func wrongRepositories() map[string]wrongRepository {
 	}
 }
 
+// gitCase makes a repository, and an object that is spoilt and not yet created.
+func (w *world) gitCase(name, namespace string, server *gitserver.Server, wrong wrongRepository) *gitCase {
+	w.t.Helper()
+	c := &gitCase{world: w, ManifestRepository: w.repository(name), git: server.Create(name)}
+	c.git.Seed(w.t, map[string]string{"app.yaml": w.deployment("app", "app:1.0.0", "app")}, "First")
+	c.Namespace, c.Spec.URL, c.Spec.Policies.Namespaces.From = namespace, c.git.URL, v1alpha1.FromAll
+	wrong.spoil(c)
+	return c
+}
+
+// expectMended checks that a repository is written, once.
+func (c *gitCase) expectMended() {
+	c.t.Helper()
+	c.untilReady(c.ManifestRepository, "Synced")
+	if got := gitserver.Git(c.t, c.git.Dir, "rev-list", "--count", "HEAD"); got != "2" {
+		c.t.Errorf("%s: %s commits, want the first and one more", c.Name, got)
+	}
+	if got := gitserver.Git(c.t, c.git.Dir, "show", "HEAD:app.yaml"); !strings.Contains(got, "app:1.1.0@") {
+		c.t.Errorf("%s: the manifest is\n%s", c.Name, got)
+	}
+	c.git.Fsck(c.t)
+}
+
 // Every repository that is wrong ends in a condition that says what to do, without a
 // storm, and is written, once, when it is mended.
 func TestWrongRepositories(t *testing.T) {
@@ -145,34 +175,31 @@ func TestWrongRepositories(t *testing.T) {
 	w.server = gitserver.New(t, gitserver.Options{})
 	git, registry := w.fronts()
 	secured := gitserver.New(t, gitserver.Options{Username: gitUser, Password: gitPassword})
+	locked := newFront(t, secured)
+	secured.URL = "http://" + locked.address
 	closed := w.space(nil)
 	w.restrict(shared)
 	w.open(w.namespace)
-	var asked *tally
-	w.cluster, asked = counted(w.cluster)
+	cluster, asked := counted(w.cluster)
+	w.cluster = cluster
 	w.push("app", "1.0.0", "1.1.0")
-	cases, objects := wrongRepositories(), map[string]*gitCase{}
+	cases, objects := unsupportedRepositories(), map[string]*gitCase{}
+	maps.Copy(cases, wrongRepositories())
 	for name, wrong := range cases {
-		c := &gitCase{world: w, ManifestRepository: w.repository(name)}
-		server := w.server
+		server, namespace := w.server, w.namespace
 		if slices.Contains([]string{"password", "anonymous", "no-secret", "ssh-key"}, name) {
 			server = secured
 		}
-		c.git = server.Create(name)
-		c.git.Seed(t, map[string]string{"app.yaml": w.deployment("app", "app:1.0.0", "app")}, "First")
-		c.Spec.URL = c.git.URL
 		if name == "forbidden" {
-			c.Namespace, c.Spec.Policies.Namespaces.From = closed, v1alpha1.FromAll
+			namespace = closed
 		}
-		wrong.spoil(c)
-		objects[name] = c
+		objects[name] = w.gitCase(name, namespace, server, wrong)
 	}
-	begun := time.Now()
+	policy, begun := w.policy("app", "app"), time.Now()
+	policy.Spec.Schedule = "@yearly"
 	for _, c := range objects {
 		w.create(c.ManifestRepository)
 	}
-	policy := w.policy("app", "app")
-	policy.Spec.Schedule = "@yearly"
 	w.create(policy)
 	w.controller(controller.Options{LookEvery: 4 * time.Second})
 
@@ -188,8 +215,8 @@ func TestWrongRepositories(t *testing.T) {
 	// The first failure is tried again after 5 s, the next after 10 s.
 	tries := 1 + int(time.Since(begun)/(4*time.Second))
 	for name := range cases {
-		const lookUps = 4 // of one try: to read, to fetch, to push, and after a push that failed
-		if got := git.count("/" + name); got > tries*lookUps {
+		const lookUps = 4 // of one try: to read, fetch, push, and see what became of the push
+		if got := git.count("/"+name) + locked.count("/"+name); got > tries*lookUps {
 			t.Errorf("%s: %d requests in %d tries", name, got, tries)
 		}
 		if got := asked.count("GET", "/secrets/git-"+name); got > tries {
@@ -197,18 +224,10 @@ func TestWrongRepositories(t *testing.T) {
 		}
 	}
 
-	for name, wrong := range cases {
-		wrong.mend(objects[name])
+	for name, c := range objects {
+		cases[name].mend(c)
 	}
-	for name := range cases {
-		c := objects[name]
-		w.untilReady(c.ManifestRepository, "Synced")
-		if got := gitserver.Git(t, c.git.Dir, "rev-list", "--count", "HEAD"); got != "2" {
-			t.Errorf("%s: %s commits, want the first and one more", name, got)
-		}
-		if got := gitserver.Git(t, c.git.Dir, "show", "HEAD:app.yaml"); !strings.Contains(got, "app:1.1.0@") {
-			t.Errorf("%s: the manifest is\n%s", name, got)
-		}
-		c.git.Fsck(t)
+	for _, c := range objects {
+		c.expectMended()
 	}
 }
