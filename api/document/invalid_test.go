@@ -146,8 +146,8 @@ spec:
 `
 	check(t, template, "ManifestRepository prod/fleet: ", []invalid{
 		{"URL of another kind", "https://git", "ftp://git", []string{"7: spec.url: is no URL of a repository"}},
-		{"password in the URL", "https://git", "https://ada:hunter2@git", []string{"7: spec.url: holds credentials"}},
-		{"password in the SSH URL", "https://git", "ssh://ada:hunter2@git", []string{"7: spec.url: holds credentials"}},
+		{"password in the URL", "https://git", "https://ada:hunter2@git", []string{"6: spec: url holds credentials"}},
+		{"password in the SSH URL", "https://git", "ssh://ada:hunter2@git", []string{"6: spec: url holds credentials"}},
 		{"branch", "main", "main..x", []string{`8: spec.branch: "main..x" is no branch's name`}},
 		{"branch that is an option", "main", "--upload-pack=x", []string{"8: spec.branch:"}},
 		{"path", "- apps", "- ../apps", []string{`10: spec.paths[0]: "../apps" leaves the repository`}},

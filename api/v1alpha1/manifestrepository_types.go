@@ -40,6 +40,7 @@ type ManifestRepository struct {
 
 // ManifestRepositorySpec says where Pintle may write, and how.
 //
+// +kubebuilder:validation:XValidation:rule=`!self.url.matches(r'^https?://[^/]*@') && !self.url.matches(r'^ssh://[^/@]*:[^/@]*@')`,message="url holds credentials: remove them from it, change them, and put them into the Secret that credentials.secretRef names"
 // +kubebuilder:validation:XValidation:rule="!has(self.pullRequest) || self.mode == 'PullRequest'",message="has pullRequest settings without mode: PullRequest: set the mode or remove them"
 type ManifestRepositorySpec struct {
 	// URL of the repository: https://, http:// (only where the operator allows it) or
@@ -47,7 +48,6 @@ type ManifestRepositorySpec struct {
 	//
 	// +kubebuilder:validation:MaxLength=2048
 	// +kubebuilder:validation:XValidation:rule=`self.matches(r'^(https?://|ssh://|[A-Za-z0-9_.-]+@[A-Za-z0-9.-]+:)[^\s]+$')`,message="is no URL of a repository: write it as in https://git.example.com/acme/fleet.git or ssh://git@git.example.com/acme/fleet.git"
-	// +kubebuilder:validation:XValidation:rule=`!self.matches(r'^https?://[^/]*@') && !self.matches(r'^ssh://[^/@]*:[^/@]*@')`,message="holds credentials: remove them from the URL, change them, and put them into the Secret that credentials.secretRef names"
 	URL string `json:"url"`
 
 	// Branch that is read and written. Absent: the remote's default branch.

@@ -46,7 +46,7 @@ func TestSchemaRefuses(t *testing.T) {
 		says  string
 	}{
 		"no URL":                       {func(s *v1alpha1.ManifestRepositorySpec) { s.URL = "fleet" }, "write it as in https://git.example.com/acme/fleet.git"},
-		"credentials in the URL":       {func(s *v1alpha1.ManifestRepositorySpec) { s.URL = "https://u:secret@example.com/x" }, "remove them from the URL, change them"},
+		"credentials in the URL":       {func(s *v1alpha1.ManifestRepositorySpec) { s.URL = "https://u:hunter2@example.com/x" }, "url holds credentials: remove them from it, change them"},
 		"no branch's name":             {func(s *v1alpha1.ManifestRepositorySpec) { s.Branch = "a..b" }, "is no branch's name"},
 		"a path outside":               {func(s *v1alpha1.ManifestRepositorySpec) { s.Paths = []string{"../x"} }, "write it from the repository's root"},
 		"a selector that does nothing": {func(s *v1alpha1.ManifestRepositorySpec) { s.Policies.Namespaces.Selector = &metav1.LabelSelector{} }, "needs a selector with from: Selector, and none otherwise"},
@@ -64,6 +64,9 @@ func (w *world) expectRefused(title string, o client.Object, says string) {
 	err := w.client.Create(w.t.Context(), o)
 	if !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), says) {
 		w.t.Errorf("%s: the API server says %v, want it to refuse with %q", title, err, says)
+	}
+	if err != nil && strings.Contains(err.Error(), "hunter2") {
+		w.t.Errorf("%s: the refusal repeats a password: %v", title, err)
 	}
 }
 
