@@ -88,7 +88,7 @@ func (e *Engine) settle(ctx context.Context, o *outcome) error {
 		}
 	}
 	if o.rule.NeedsCreated() && o.selection != "" {
-		dateCurrent(ctx, o.pass, o.declared, o.resolution, slices.Concat(valuesOf(o.slots), o.record.Vetoes))
+		dateCurrent(ctx, o.declared, &o.resolution, slices.Concat(valuesOf(o.slots), o.record.Vetoes))
 		// What the registry has no more can't come back, nor be ranked by its date.
 		gone := func(v ledger.Value) bool {
 			_, err := o.pass.Digest(ctx, o.spec.Image, v.Digest())

@@ -34,8 +34,13 @@ type begunPass struct {
 	begun time.Time
 }
 
-// keepPass is how long a pass can be shared.
-const keepPass = time.Minute
+const (
+	// keepPass is how long a pass can be shared.
+	keepPass = time.Minute
+	// keepRanking is how long one is kept that nobody asks for: a rule may be changed
+	// again and again. To rank anew costs little.
+	keepRanking = time.Hour
+)
 
 // NewAccount makes an account; it asks nothing yet.
 func NewAccount(options registry.Options) *Account {
@@ -74,7 +79,12 @@ func (a *Account) remembered(policies []declared) rankings {
 func (a *Account) remember(some rankings) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	maps.Copy(a.rankings, some)
+	now := time.Now()
+	for s, r := range some {
+		r.used = now
+		a.rankings[s] = r
+	}
+	maps.DeleteFunc(a.rankings, func(_ subject, r ranked) bool { return now.Sub(r.used) > keepRanking })
 }
 
 // Resolution is what a registry and a rule last said of a policy.
@@ -191,7 +201,7 @@ func (r *Resolutions) Fail(p *v1alpha1.ImagePolicy, message string) {
 	failed.reason, failed.message, failed.silent = Failed, message, true
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.note(nameOf(p), looked{resolution: failed, spec: p.Spec, begun: time.Now()})
+	r.note(nameOf(p), looked{resolution: failed, spec: p.Spec}) // Nobody was asked, so that any answer counts.
 }
 
 // note remembers a resolution, and from the one before what it does not say itself.

@@ -82,6 +82,7 @@ func (p declared) subject() subject { return subject{p.spec.Image, p.ruleText} }
 type rankings map[subject]ranked
 
 type ranked struct {
+	used    time.Time // the last time, by an account
 	tags    []string
 	ranking policy.Ranking
 }
@@ -193,7 +194,7 @@ func candidates(ctx context.Context, pass *registry.Pass, before ranked, p decla
 		list = append(list, policy.Candidate{Tag: tag})
 	}
 	ranking := p.rule.Rank(list)
-	return resolution{ranking: ranking}, ranked{tags, ranking}
+	return resolution{ranking: ranking}, ranked{tags: tags, ranking: ranking}
 }
 
 // datedCandidates ranks tags whose images' creation times matter.
@@ -252,17 +253,18 @@ func noMatch(p declared, ranking policy.Ranking) string {
 
 // dateCurrent adds to created what fields hold that the list no longer has, so
 // that a rule by creation time can rank it by its digest.
-func dateCurrent(ctx context.Context, pass *registry.Pass, p declared, r resolution, values []ledger.Value) {
+func dateCurrent(ctx context.Context, p declared, r *resolution, values []ledger.Value) {
+	r.created = maps.Clone(r.created) // Others share it.
 	for _, v := range values {
 		if _, listed := r.created[v.Tag()]; listed || v.Digest() == "" {
 			continue
 		}
 		// That it was dated once does not say that the registry still has it: one
 		// who never asked before could not tell.
-		if _, err := pass.Digest(ctx, p.spec.Image, v.Digest()); err != nil {
+		if _, err := r.pass.Digest(ctx, p.spec.Image, v.Digest()); err != nil {
 			continue
 		}
-		if created, err := pass.Created(ctx, p.spec.Image, v.Digest()); err == nil {
+		if created, err := r.pass.Created(ctx, p.spec.Image, v.Digest()); err == nil {
 			r.created[v.Digest()] = created
 		}
 	}

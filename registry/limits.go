@@ -257,7 +257,7 @@ func (g *gate) withdraw(l *line, ready chan admission) {
 
 // drop forgets a line without requests.
 func (g *gate) drop(l *line) {
-	if l.running == 0 && len(l.waiting) == 0 {
+	if l.running == 0 && len(l.waiting) == 0 && g.lines[l.repository] == l { // not a later one of that name
 		delete(g.lines, l.repository)
 	}
 }

@@ -37,6 +37,8 @@ type appointment struct {
 	next       time.Time
 	cause      string    // of next
 	looked     time.Time // the last time
+	hinted     time.Time // the last event
+	hintedBy   string    // its cause
 }
 
 func newAgenda() *agenda { return &agenda{known: map[types.NamespacedName]appointment{}} }
@@ -61,17 +63,23 @@ func (a *agenda) due(p *v1alpha1.ImagePolicy, now time.Time) (q question, due bo
 	case known.generation != p.Generation:
 		return question{now.Add(-recent), reconcile.BySchedule}, true
 	case !known.next.After(now):
+		if known.hinted.After(known.next) && !known.hinted.After(now) {
+			return question{known.hinted, known.hintedBy}, true
+		}
 		return question{known.next, known.cause}, true
 	}
 	return question{}, false
 }
 
 // hint brings a policy forward that an event is about. It tells whether that changes
-// anything: a policy that was never looked at is due anyway.
+// when it is due. A look that is under way may have been answered before the event, and
+// is followed by another.
 func (a *agenda) hint(policy types.NamespacedName, cause string, now time.Time) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	known, ok := a.known[policy]
+	known.hinted, known.hintedBy = now, cause
+	defer func() { a.known[policy] = known }()
 	at := now
 	if pause := known.looked.Add(eventPause); pause.After(now) {
 		at = pause
@@ -80,14 +88,13 @@ func (a *agenda) hint(policy types.NamespacedName, cause string, now time.Time) 
 		return false
 	}
 	known.next, known.cause = at, cause
-	a.known[policy] = known
 	return true
 }
 
-// looked puts a policy down for its next time. It tells whether its spec changed since
-// the last look, or was not known.
-func (a *agenda) looked(p *v1alpha1.ImagePolicy, now time.Time, failed bool) (changed bool) {
-	next := now.Add(retryAfter)
+// looked puts a policy down for its next time, after a look that asked what came up at a
+// time. It tells whether its spec changed since the last look, or was not known.
+func (a *agenda) looked(p *v1alpha1.ImagePolicy, asked, now time.Time, failed bool) (changed bool) {
+	next, cause := now.Add(retryAfter), reconcile.BySchedule
 	if schedule, err := document.ParseSchedule(p.Spec.Schedule); err == nil {
 		tick := nextTick(schedule, p.Spec.Image, now)
 		if !failed || tick.Before(next) {
@@ -97,7 +104,10 @@ func (a *agenda) looked(p *v1alpha1.ImagePolicy, now time.Time, failed bool) (ch
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	known, ok := a.known[key(p)]
-	a.known[key(p)] = appointment{p.UID, p.Generation, p.Annotations[v1alpha1.RefreshAnnotation], next, reconcile.BySchedule, now}
+	if again := now.Add(eventPause); known.hinted.After(asked) && again.Before(next) {
+		next, cause = again, known.hintedBy
+	}
+	a.known[key(p)] = appointment{p.UID, p.Generation, p.Annotations[v1alpha1.RefreshAnnotation], next, cause, now, known.hinted, known.hintedBy}
 	return !ok || known.uid != p.UID || known.generation != p.Generation
 }
 

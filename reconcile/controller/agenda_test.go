@@ -31,7 +31,7 @@ func TestAgenda(t *testing.T) {
 	if next := a.next(p, noon); !next.Equal(noon) {
 		t.Errorf("a new one is due at %s", next)
 	}
-	if !a.looked(p, noon, false) || a.looked(p, noon, false) {
+	if !a.looked(p, noon, noon, false) || a.looked(p, noon, noon, false) {
 		t.Error("the first look is one at something new, the second is not")
 	}
 	tick := a.next(p, noon)
@@ -44,19 +44,19 @@ func TestAgenda(t *testing.T) {
 
 	metav1.SetMetaDataAnnotation(&p.ObjectMeta, v1alpha1.RefreshAnnotation, "1")
 	expect("when asked", noon.Add(time.Second), noon.Add(time.Second))
-	a.looked(p, noon.Add(time.Second), false)
+	a.looked(p, noon.Add(time.Second), noon.Add(time.Second), false)
 	expect("when that was done", noon.Add(2*time.Second), time.Time{})
 	metav1.SetMetaDataAnnotation(&p.ObjectMeta, "other", "1")
 	expect("with another annotation", noon.Add(2*time.Second), time.Time{})
 
 	p.Generation = 2
 	expect("changed", noon.Add(3*time.Second), noon.Add(3*time.Second-recent))
-	if !a.looked(p, noon.Add(3*time.Second), false) {
+	if !a.looked(p, noon.Add(3*time.Second), noon.Add(3*time.Second), false) {
 		t.Error("a look at a changed one is no news")
 	}
 	p.UID = "other"
 	expect("made anew", noon.Add(4*time.Second), noon.Add(4*time.Second-recent))
-	a.looked(p, noon.Add(4*time.Second), false)
+	a.looked(p, noon.Add(4*time.Second), noon.Add(4*time.Second), false)
 	a.forget(key(p))
 	expect("forgotten", noon.Add(5*time.Second), noon.Add(5*time.Second-recent))
 }
@@ -67,7 +67,7 @@ func TestAgendaAfterAFailure(t *testing.T) {
 	for schedule, want := range map[string]time.Duration{"@daily": retryAfter, "@every 5m": 55*time.Second + 18*time.Millisecond, "@every 1s": 18 * time.Millisecond} {
 		a, p := newAgenda(), followed()
 		p.Spec.Schedule = schedule
-		a.looked(p, noon, true)
+		a.looked(p, noon, noon, true)
 		if got := a.next(p, noon).Sub(noon); got != want {
 			t.Errorf("%s: again after %v, want %v", schedule, got, want)
 		}
@@ -79,10 +79,10 @@ func TestAgendaAfterAFailure(t *testing.T) {
 func TestAgendaHints(t *testing.T) {
 	const cause = "event/gitea"
 	a, p := newAgenda(), followed()
-	if a.hint(key(p), cause, noon) {
+	if a.hint(key(p), cause, noon.Add(-time.Minute)) {
 		t.Error("a policy that was never looked at is brought forward")
 	}
-	a.looked(p, noon, false)
+	a.looked(p, noon, noon, false)
 	soon, paused := noon.Add(time.Second), noon.Add(eventPause)
 	if !a.hint(key(p), cause, soon) || a.hint(key(p), cause, soon) {
 		t.Error("the first hint counts, and the second changes nothing")
@@ -93,13 +93,51 @@ func TestAgendaHints(t *testing.T) {
 	if q, due := a.due(p, paused); !due || q != (question{paused, cause}) {
 		t.Errorf("after the pause: %v, %+v", due, q)
 	}
-	a.looked(p, paused, false)
+	a.looked(p, paused, paused, false)
 	tick := a.next(p, noon)
 	if q, due := a.due(p, tick); !due || q != (question{tick, "schedule"}) {
 		t.Errorf("by the schedule: %v, %+v", due, q)
 	}
-	a.looked(p, noon.Add(-time.Minute), false)
+	a = newAgenda()
+	a.looked(p, noon.Add(-time.Minute), noon.Add(-time.Minute), false)
 	if at := noon.Add(-eventPause); !a.hint(key(p), cause, at) || a.next(p, noon) != at {
 		t.Errorf("after a time of silence it is due at %s, want %s", a.next(p, noon), at)
+	}
+}
+
+// What an event tells of may have come too late for a look that is under way, the first
+// one included: then there is another.
+func TestHintDuringALook(t *testing.T) {
+	const cause = "event/gitea"
+	for title, begin := range map[string]func(*agenda, *v1alpha1.ImagePolicy){
+		"the first look": func(*agenda, *v1alpha1.ImagePolicy) {},
+		"a scheduled look": func(a *agenda, p *v1alpha1.ImagePolicy) {
+			a.looked(p, noon.Add(-time.Hour), noon.Add(-time.Hour), false)
+		},
+		"a hinted look": func(a *agenda, p *v1alpha1.ImagePolicy) {
+			a.looked(p, noon.Add(-time.Minute), noon.Add(-time.Minute), false)
+			a.hint(key(p), cause, noon)
+		},
+	} {
+		a, p := newAgenda(), followed()
+		begin(a, p)
+		q, due := a.due(p, noon)
+		if !due {
+			t.Fatalf("%s is not due", title)
+		}
+		a.hint(key(p), cause, noon.Add(time.Second))
+		done := noon.Add(2 * time.Second)
+		a.looked(p, q.at, done, false)
+		again := done.Add(eventPause)
+		if next := a.next(p, noon); !next.Equal(again) {
+			t.Errorf("after %s, the next is at %s, want %s", title, next, again)
+		}
+		if q, due := a.due(p, again); !due || q != (question{again, cause}) {
+			t.Errorf("after %s: %v, %+v", title, due, q)
+		}
+		a.looked(p, again, again, false)
+		if next := a.next(p, noon); !next.After(again.Add(eventPause)) {
+			t.Errorf("after %s, there is a third look at %s", title, next)
+		}
 	}
 }

@@ -96,8 +96,7 @@ func (r *policyReconciler) lookInTurn(ctx context.Context, policy *v1alpha1.Imag
 	case due && !r.crowds.enterOrWait(host, key(policy)):
 		return true, nil
 	case due:
-		err = r.look(ctx, policy, q, now)
-		r.crowds.leave(host)
+		err = r.lookInside(ctx, policy, host, q, now)
 	}
 	// Who was to be next may have been answered with another: then it is the turn of one more.
 	if next, found := r.crowds.next(host); found {
@@ -106,10 +105,16 @@ func (r *policyReconciler) lookInTurn(ctx context.Context, policy *v1alpha1.Imag
 	return false, err
 }
 
+// lookInside is look for one that entered.
+func (r *policyReconciler) lookInside(ctx context.Context, policy *v1alpha1.ImagePolicy, host string, q question, now time.Time) error {
+	defer r.crowds.leave(host)
+	return r.look(ctx, policy, q, now)
+}
+
 // look asks the registry for the policy and all others that are due with the same image
 // and login: what comes at once is to be written at once.
 func (r *policyReconciler) look(ctx context.Context, policy *v1alpha1.ImagePolicy, q question, now time.Time) error {
-	together, err := r.together(ctx, policy, now)
+	together, q, err := r.together(ctx, policy, q, now)
 	if err != nil {
 		return err
 	}
@@ -131,7 +136,7 @@ func (r *policyReconciler) look(ctx context.Context, policy *v1alpha1.ImagePolic
 	for i, p := range together {
 		after, _ := r.resolutions.Of(p)
 		r.metrics.resolved(after)
-		changed := r.agenda.looked(p, r.now(), after.Reason == reconcile.Failed)
+		changed := r.agenda.looked(p, q.at, r.now(), after.Reason == reconcile.Failed)
 		if !changed && after.Equal(before[i]) {
 			continue
 		}
@@ -146,12 +151,12 @@ func (r *policyReconciler) look(ctx context.Context, policy *v1alpha1.ImagePolic
 }
 
 // together are the policies to be looked at with one that is due: itself, and those
-// with the same image and login that are due too.
-func (r *policyReconciler) together(ctx context.Context, policy *v1alpha1.ImagePolicy, now time.Time) ([]*v1alpha1.ImagePolicy, error) {
+// with the same image and login that are due too. The newest of their questions is put.
+func (r *policyReconciler) together(ctx context.Context, policy *v1alpha1.ImagePolicy, q question, now time.Time) ([]*v1alpha1.ImagePolicy, question, error) {
 	var list v1alpha1.ImagePolicyList
 	err := r.client.List(ctx, &list, client.InNamespace(policy.Namespace), client.MatchingFields{byImage: policy.Spec.Image})
 	if err != nil {
-		return nil, fmt.Errorf("cannot list the policies of %s: %w", policy.Spec.Image, err)
+		return nil, q, fmt.Errorf("cannot list the policies of %s: %w", policy.Spec.Image, err)
 	}
 	found := []*v1alpha1.ImagePolicy{policy}
 	for i := range list.Items {
@@ -159,11 +164,14 @@ func (r *policyReconciler) together(ctx context.Context, policy *v1alpha1.ImageP
 		if p.Name == policy.Name || p.DeletionTimestamp != nil || !reflect.DeepEqual(p.Spec.Registry, policy.Spec.Registry) || reconcile.CheckPolicy(p) != nil {
 			continue
 		}
-		if _, due := r.agenda.due(p, now); due {
+		if other, due := r.agenda.due(p, now); due {
 			found = append(found, p)
+			if other.at.After(q.at) {
+				q = other
+			}
 		}
 	}
-	return found, nil
+	return found, q, nil
 }
 
 // tell lets the repositories know that there is news of a policy.
@@ -203,8 +211,10 @@ func (r *policyReconciler) view(ctx context.Context, policy *v1alpha1.ImagePolic
 
 // missing asks which digests that Git holds have left the registry.
 func (r *policyReconciler) missing(ctx context.Context, v *policyView) {
+	const most = 20 // of one repository, who may hold any number of them
 	for _, p := range v.places {
-		for _, digest := range p.Digests {
+		v.unsure = v.unsure || len(p.Digests) > most
+		for _, digest := range p.Digests[:min(most, len(p.Digests))] {
 			gone, sure := r.resolutions.Gone(ctx, v.policy, digest)
 			if gone {
 				v.gone = append(v.gone, fmt.Sprintf("%s@%s, which %s holds", v.policy.Spec.Image, digest, p.repository))

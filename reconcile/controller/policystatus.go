@@ -136,7 +136,7 @@ func (v *policyView) gravest() verdict {
 		switch {
 		case is.reason == reconcile.Due:
 			is = verdict{reconcile.Suspended, p.waiting(v.suspended)}
-		case p.stale:
+		case p.stale && len(p.Fields) > 0:
 			is = unread(p.repository.String())
 		}
 		if is.reason != reconcile.NoField && (found.reason == reconcile.NoField || is.reason.Graver(found.reason)) {

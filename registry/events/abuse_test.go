@@ -279,3 +279,30 @@ func TestOtherProofs(t *testing.T) {
 		t.Errorf("with such a path the status is %d: %s", status, body)
 	}
 }
+
+// Who has no secret uses up nothing of what the source may send.
+func TestStrangersDoNotUseUpTheLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := endpoint(events.Harbor)
+		f := readFixture(t, events.Harbor, "default")
+		receiver := newReceiver(t, e)
+		for range 300 {
+			wrong := f.request(e.Path)
+			flip(wrong.Header, "Authorization")
+			receiver.refuses(t, "a stranger", wrong, 403)
+		}
+		if status, body := receiver.send(f.request(e.Path)); status != 202 {
+			t.Errorf("the source is answered with %d: %s", status, body)
+		}
+	})
+}
+
+// A body of very many objects is refused before they are made.
+func TestObjectsAreBounded(t *testing.T) {
+	e, f := endpoint(events.Harbor), readFixture(t, events.Harbor, "default")
+	receiver := newReceiver(t, e)
+	many := f.request(e.Path)
+	many.Body = io.NopCloser(strings.NewReader(`{"x": [` + strings.Repeat("{},", 200_000) + `{}]}`))
+	many.ContentLength = -1
+	receiver.refuses(t, "200,000 objects", many, 413)
+}

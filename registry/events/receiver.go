@@ -133,18 +133,22 @@ func (rc *Receiver) receive(w http.ResponseWriter, r *http.Request) (hints []Hin
 	if door == nil {
 		return nil, nil, errUnknown
 	}
-	if !door.limit.Allow() {
-		return nil, nil, errOverrun
-	}
 	if r.Method == http.MethodOptions && door.kind.handshake {
+		if !door.limit.Allow() {
+			return nil, nil, errOverrun
+		}
 		return nil, nil, consent(w, r)
 	}
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", door.kind.allow())
 		return nil, nil, errMethod
 	}
+	// Strangers do not use up what the source may send.
 	if err := door.proof.headers(r); err != nil {
 		return nil, nil, err
+	}
+	if !door.limit.Allow() {
+		return nil, nil, errOverrun
 	}
 	select {
 	case door.places <- struct{}{}:

@@ -33,6 +33,8 @@ const (
 	maxEvents = 100
 	// maxDepth bounds the nesting of JSON. GitHub's has the deepest, of 8.
 	maxDepth = 32
+	// maxObjects bounds the objects of one request: of 100 events, GitHub's have most.
+	maxObjects = 5000
 	// dockerHub is the canonical host of Docker Hub.
 	dockerHub = "index.docker.io"
 )
@@ -117,8 +119,12 @@ func byPintle(e Endpoint) (proof, error) {
 // decode reads JSON. The depth is looked at first, because encoding/json goes down
 // ten thousand levels.
 func decode(body []byte, into any) error {
-	if depth(body) > maxDepth {
+	deepest, objects := shape(body)
+	switch {
+	case deepest > maxDepth:
 		return errTooDeep
+	case objects > maxObjects:
+		return errNumber
 	}
 	if err := json.Unmarshal(body, into); err != nil {
 		return errNotJSON
@@ -126,8 +132,9 @@ func decode(body []byte, into any) error {
 	return nil
 }
 
-// depth is how deep brackets are nested, in what may be JSON.
-func depth(body []byte) (deepest int) {
+// shape is how deep brackets are nested, in what may be JSON, and how many objects
+// there are: to decode one takes hundreds of times its bytes.
+func shape(body []byte) (deepest, objects int) {
 	level, quoted, escaped := 0, false, false
 	for _, c := range body {
 		switch {
@@ -141,11 +148,14 @@ func depth(body []byte) (deepest int) {
 		case c == '{' || c == '[':
 			level++
 			deepest = max(deepest, level)
+			if c == '{' {
+				objects++
+			}
 		case c == '}' || c == ']':
 			level--
 		}
 	}
-	return deepest
+	return deepest, objects
 }
 
 // one is what most messages tell of.
