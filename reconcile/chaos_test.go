@@ -123,9 +123,6 @@ func (c *chaos) settled(report *reconcile.Report) bool {
 // go wrong, and new images are pushed. Nothing moves down, and when the registry is
 // well again the right images are in Git, and nothing is left behind.
 func TestChaos(t *testing.T) {
-	if testing.Short() {
-		t.Skip("some tens of seconds")
-	}
 	const passes, seed = 2000, 5
 	goroutines := runtime.NumGoroutine()
 	t.Run("passes", func(t *testing.T) {
