@@ -211,7 +211,7 @@ func TestResolutionsWithoutASelection(t *testing.T) {
 		t.Errorf("reasons (-want +got):\n%s", diff)
 	}
 	l.Fail(app, "cannot read Secret prod/pull")
-	if got, ok := l.Of(app); !ok || got.Reason != reconcile.Failed || got.Message != "cannot read Secret prod/pull" || got.Selected != nil {
+	if got, ok := l.Of(app); !ok || got.Reason != reconcile.Failed || got.Message != "cannot read Secret prod/pull; the last selection was 1.1.0" || got.Selected != nil {
 		t.Errorf("without a login: %+v", got)
 	}
 	l.look(time.Now(), app)
