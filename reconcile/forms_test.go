@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 
@@ -57,25 +56,6 @@ func (s *scene) expect(reason reconcile.Reason, tags map[string]string) *reconci
 		s.t.Fatalf("a fresh process reports otherwise (-warm +fresh):\n%s", diff)
 	}
 	return report
-}
-
-// forgetful are policies without the last selection, which a fresh process does not
-// know.
-func forgetful(policies []reconcile.Policy) []reconcile.Policy {
-	policies = slices.Clone(policies)
-	for i := range policies {
-		p := &policies[i]
-		if !p.Stale {
-			continue
-		}
-		last := "; the last selection was " + p.Selected.Tag
-		p.Selected, p.Stale, p.Message = nil, false, strings.TrimSuffix(p.Message, last)
-		p.Fields = slices.Clone(p.Fields)
-		for j := range p.Fields {
-			p.Fields[j].Message = strings.TrimSuffix(p.Fields[j].Message, last)
-		}
-	}
-	return policies
 }
 
 // reads syncs and checks the reasons of all policies.

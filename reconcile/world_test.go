@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -203,4 +204,23 @@ func reasons(r *reconcile.Report) []string {
 		all = append(all, fmt.Sprintf("%s/%s %s", p.Namespace, p.Name, p.Reason))
 	}
 	return all
+}
+
+// forgetful are policies without the last selection, which a fresh process does not
+// know.
+func forgetful(policies []reconcile.Policy) []reconcile.Policy {
+	policies = slices.Clone(policies)
+	for i := range policies {
+		p := &policies[i]
+		if !p.Stale {
+			continue
+		}
+		last := "; the last selection was " + p.Selected.Tag
+		p.Selected, p.Stale, p.Message = nil, false, strings.TrimSuffix(p.Message, last)
+		p.Fields = slices.Clone(p.Fields)
+		for j := range p.Fields {
+			p.Fields[j].Message = strings.TrimSuffix(p.Fields[j].Message, last)
+		}
+	}
+	return policies
 }
