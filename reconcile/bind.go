@@ -45,6 +45,7 @@ type outcome struct {
 	wavering  string
 	verdicts  []decide.Verdict
 	now       time.Time
+	closed    string // until when nothing may be written; or empty
 }
 
 // decide reads the repository and the registries and gives every slot its
@@ -76,6 +77,7 @@ func (e *Engine) decide(ctx context.Context, t task, asked registries) (*decisio
 			return nil, err
 		}
 	}
+	e.config.Pace.hold(d.policies)
 	d.plan = plan(d.policies)
 	return d, nil
 }
@@ -96,7 +98,7 @@ func (e *Engine) settle(ctx context.Context, o *outcome) error {
 		}
 		o.record.Vetoes = slices.DeleteFunc(o.record.Vetoes, gone)
 	}
-	if o.due() && o.spec.Pin == nil && o.order == nil && (o.rule.FollowsTag() || o.moved()) {
+	if o.due() && o.closed == "" && o.spec.Pin == nil && o.order == nil && (o.rule.FollowsTag() || o.moved()) {
 		o.wavering = o.wavers(ctx)
 	}
 	return e.judge(ctx, o)
@@ -126,9 +128,10 @@ func (e *Engine) bind(ctx context.Context, t task, d *decision) error {
 	for _, s := range gitwriter.Slots(fields, bindings.Images) {
 		slots[s.Policy] = append(slots[s.Policy], s)
 	}
+	closed := e.config.Pace.closed(e.config.Now())
 	for _, p := range d.set.sorted() {
 		if t.wants(p.name) {
-			d.policies = append(d.policies, &outcome{declared: p, slots: slots[p.name], order: t.order, why: t.causes[p.name], now: e.now()})
+			d.policies = append(d.policies, &outcome{declared: p, slots: slots[p.name], order: t.order, why: t.causes[p.name], now: e.now(), closed: closed})
 		}
 	}
 	return nil
@@ -310,7 +313,7 @@ func (o *outcome) decide() []decide.Verdict {
 	verdicts := decide.Decide(decide.Policy{
 		Name: o.name, Image: o.spec.Image, Order: o.order.asked(), Suspended: o.spec.Suspend, Pin: o.pin, PinUndone: o.pinUndone,
 		Rule: o.rule, Selection: o.aim, Created: o.created, Vetoes: o.record.Vetoes, Back: o.record.Back,
-		Wavering: o.wavering, Unread: o.record.Unread, Now: o.now,
+		Wavering: o.wavering, Unread: o.record.Unread, Closed: o.closed, Now: o.now,
 	}, slots)
 	for i := range o.slots {
 		if o.slots[i].TagOnly() && o.spec.Write != v1alpha1.WriteTag {

@@ -48,6 +48,8 @@ type Config struct {
 	Dates    bool
 	Git      GitAuth
 	Registry registry.Options
+	// Pace says when to write, and how much at once.
+	Pace Pace
 	// Author is Pintle <noreply@pintle.dev> where it is empty.
 	Author Signature
 	// Now is the clock; nil for the system's.
@@ -111,6 +113,13 @@ func (e *Engine) Use(auth GitAuth, author Signature) error {
 	}
 	e.config.Author = author
 	return e.repo.SetAuth(auth)
+}
+
+// Keep changes the pace.
+func (e *Engine) Keep(pace Pace) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.config.Pace = pace
 }
 
 // Branch is the branch's short name, known after the first pass.

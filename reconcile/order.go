@@ -98,6 +98,8 @@ func (o *order) mayBe(d *decision) error {
 		return &RefusedError{Op: o.op(), Policy: o.policy, Why: "no field is bound to it: put a marker on an image, or declare a target", NoField: true}
 	case o.kind == decide.Resume && p.spec.Suspend:
 		return o.refuse("it is suspended: take spec.suspend out of %s first", p.at(p.suspendLine))
+	case o.kind == decide.Resume && p.closed != "":
+		return o.refuse("nothing may be written to its repository now: try again %s", p.closed)
 	case o.kind == decide.Rollback && p.spec.Pin != nil:
 		return o.refuse("spec.pin at %s names %s: change the pin, or remove it first", p.at(p.pinLine), pinWords(p.spec.Pin))
 	}

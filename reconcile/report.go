@@ -21,6 +21,7 @@ const (
 	Pinned           = decide.Pinned
 	Suspended        = decide.Suspended
 	TooYoung         = decide.TooYoung
+	WindowClosed     = decide.WindowClosed
 	NoMatch          = decide.NoMatch
 	DowngradeRefused = decide.DowngradeRefused
 	NoField          = decide.NoField

@@ -52,6 +52,11 @@ const ConditionStalled = "Stalled"
 // has, and absent otherwise.
 const ConditionDigestMissing = "DigestMissing"
 
+// FreezeAnnotation on a ManifestRepository stops all writing to it but rollbacks: until a
+// time, where the value is one (RFC 3339), else until it is taken away, with the value as
+// the reason that is shown.
+const FreezeAnnotation = "pintle.dev/freeze"
+
 // RefreshAnnotation on an ImagePolicy asks for a look at the registry at once, each
 // time that its value changes. It asks for nothing else.
 const RefreshAnnotation = "pintle.dev/refresh"

@@ -269,12 +269,12 @@ func TestKubectlUnfit(t *testing.T) {
 
 	// A rollback does not wait.
 	set(func(s *v1alpha1.ManifestRepositorySpec) {
-		s.Windows = []v1alpha1.Window{{Schedule: "0 9 * * 1-5", Duration: metav1.Duration{Duration: 1}}}
-		s.Windows[0].Duration.Duration = 3600e9
+		s.Windows = []v1alpha1.Window{{Schedule: time.Now().UTC().AddDate(0, 0, 2).Format("0 0 2 1 *"), Duration: metav1.Duration{Duration: time.Minute}}}
 		s.MaxPerPush = 1
-		s.Suspend = true
 	})
-	k.refused(statusFailed, "cannot resume prod/app: spec.windows is not supported yet", "resume", "prod/app")
+	k.refused(statusFailed, "cannot resume prod/app: nothing may be written to its repository now: try again when the next window opens, at "+
+		time.Now().UTC().AddDate(0, 0, 2).Format("2006-01-02T00:00:00Z"), "resume", "prod/app")
+	k.change(fleet, func(s *v1alpha1.ManifestRepositorySpec) { s.Suspend = true })
 	k.well([]string{"Notice: it is suspended (spec.suspend): nothing but a rollback is written to it", "Pushed 1 commit"}, "rollback", "prod/app")
 	set(func(s *v1alpha1.ManifestRepositorySpec) { s.Suspend = true })
 	k.refused(statusFailed, "cannot resume prod/app: the ManifestRepository is suspended: take its spec.suspend out first", "resume", "prod/app")

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/pintle-dev/pintle/api/document"
 	"github.com/pintle-dev/pintle/cmd/pintle/render"
@@ -78,6 +79,9 @@ func visit[T any](ctx context.Context, o *options, c *cluster, config reconcile.
 		return result, err
 	}
 	config.Branch, config.Paths = spec.Branch, spec.Paths
+	if config.Pace, err = controller.PaceOf(in.repository, time.Now()); err != nil {
+		return result, err
+	}
 	config.Policies = controller.Granted{Reader: c.client, Repository: in.repository}
 	if a := spec.Commit.Author; a != nil {
 		config.Author = reconcile.Signature{Name: a.Name, Email: a.Email}

@@ -121,9 +121,14 @@ func (r *policyReconciler) add(mgr manager.Manager) error {
 }
 
 func (r *repositoryReconciler) add(mgr manager.Manager) error {
+	freezes := predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+		was, frozen := e.ObjectOld.GetAnnotations()[v1alpha1.FreezeAnnotation]
+		is, freezes := e.ObjectNew.GetAnnotations()[v1alpha1.FreezeAnnotation]
+		return frozen != freezes || was != is
+	}}
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("manifestrepository").
-		For(&v1alpha1.ManifestRepository{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		For(&v1alpha1.ManifestRepository{}, builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, freezes))).
 		Watches(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(r.bySelector), builder.WithPredicates(predicate.LabelChangedPredicate{})).
 		WatchesRawSource(source.TypedChannel(r.wake.repositories, byName)).
 		WithOptions(options(repositoriesAtOnce)).

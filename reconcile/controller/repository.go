@@ -125,6 +125,12 @@ func (r *repositoryReconciler) pass(ctx context.Context, repository *v1alpha1.Ma
 		// It was changed, or deleted, while it waited for its turn.
 		return ctrl.Result{RequeueAfter: time.Millisecond}, client.IgnoreNotFound(err)
 	}
+	repository = now // Its annotations may be newer.
+	pace, err := PaceOf(repository, r.now())
+	if err != nil {
+		return r.fail(ctx, repository, work, err)
+	}
+	work.engine.Keep(pace)
 	r.gates.of(key(repository)).pass(r.now())
 	begun := r.now()
 	do := work.engine.Sync

@@ -91,8 +91,6 @@ func refusal(repository *v1alpha1.ManifestRepository, plainHTTP func(hostport st
 		field   string
 	}{
 		{spec.Mode == v1alpha1.ModePullRequest, ToRollBack, "spec.mode: PullRequest"},
-		{len(spec.Windows) > 0, ToWrite, "spec.windows"},
-		{spec.MaxPerPush > 0, ToWrite, "spec.maxPerPush"},
 		{spec.Commit.Signing != nil, ToRollBack, "spec.commit.signing"},
 		{spec.Commit.MessageTemplate != "", ToRollBack, "spec.commit.messageTemplate"},
 		// One policy is one commit in each grouping.
@@ -207,10 +205,14 @@ func passedStatus(repository *v1alpha1.ManifestRepository, report *reconcile.Rep
 	for _, p := range report.Problems[:min(maxProblems, len(report.Problems))] {
 		s.Problems = append(s.Problems, v1alpha1.Problem{File: clip(p.File), Line: int32(min(p.Line, 1<<30)), Message: clip(p.Message)}) //nolint:gosec // bounded
 	}
-	waiting := 0
+	waiting, later := 0, ""
 	for _, p := range report.Settled {
-		if p.Reason == reconcile.Due {
+		switch p.Reason {
+		case reconcile.Due:
 			waiting++
+		case reconcile.WindowClosed:
+			waiting++
+			later = cmp.Or(later, p.Namespace+"/"+p.Name+" "+p.Message)
 		}
 	}
 	c := conditions{&s.Conditions, repository.Generation, now}
@@ -221,6 +223,8 @@ func passedStatus(repository *v1alpha1.ManifestRepository, report *reconcile.Rep
 		c.set(v1alpha1.ConditionWritten, waiting == 0, reasonSuspended, fmt.Sprintf("the controller is suspended (--suspend): %d policies wait", waiting))
 	case stops:
 		c.set(v1alpha1.ConditionWritten, waiting == 0, reasonSuspended, fmt.Sprintf("spec.suspend is true: %d policies wait", waiting))
+	case waiting > 0:
+		c.set(v1alpha1.ConditionWritten, false, string(reconcile.WindowClosed), fmt.Sprintf("%d policies wait: %s", waiting, later))
 	default:
 		c.set(v1alpha1.ConditionWritten, true, reasonSynced, "all that is due is written")
 	}

@@ -69,13 +69,9 @@ func unsupportedRepositories() map[string]wrongRepository {
 	type spec = v1alpha1.ManifestRepositorySpec
 	return map[string]wrongRepository{
 		"pull-request": inURL(func(s *spec) { s.Mode = v1alpha1.ModePullRequest }, "Unsupported", true, "spec.mode: PullRequest", "remove it"),
-		"windows": inURL(func(s *spec) {
-			s.Windows = []v1alpha1.Window{{Schedule: "0 9 * * *", Duration: metav1.Duration{Duration: time.Hour}}}
-		}, "Unsupported", true, "spec.windows", "remove it"),
 		"window-cron": inURL(func(s *spec) {
 			s.Windows = []v1alpha1.Window{{Schedule: "at nine", Duration: metav1.Duration{Duration: time.Hour}}}
 		}, "InvalidSpec", true, "spec.windows[0].schedule", "at nine"),
-		"pace":     inURL(func(s *spec) { s.MaxPerPush = 1 }, "Unsupported", true, "spec.maxPerPush", "remove it"),
 		"signing":  inURL(func(s *spec) { s.Commit.Signing = &v1alpha1.Signing{SecretRef: v1alpha1.LocalReference{Name: "key"}} }, "Unsupported", true, "spec.commit.signing", "remove it"),
 		"template": inURL(func(s *spec) { s.Commit.MessageTemplate = "{{.}}" }, "Unsupported", true, "spec.commit.messageTemplate", "remove it"),
 		"grouping": inURL(func(s *spec) { s.Commit.Grouping = v1alpha1.GroupingAll }, "Unsupported", true, "spec.commit.grouping: All", "remove it"),

@@ -62,6 +62,9 @@ type Policy struct {
 	// Unread says why it can't be known whether the selection was undone, or is
 	// empty.
 	Unread string
+	// Closed says until when nothing may be written to the repository, to stand after
+	// "moves from 1.1.0 to 1.2.0"; empty while it is open.
+	Closed string
 	// Now turns times into ages; with the zero value, messages name dates.
 	Now time.Time
 }
@@ -149,7 +152,16 @@ func (p Policy) holds() string {
 	return "holds the selection"
 }
 
+// due moves the slot, unless nothing may be written now.
 func (p Policy) due(s Slot) Verdict {
+	if p.Closed != "" && p.Order != Rollback {
+		return Verdict{WindowClosed, p.moves(s) + " " + p.Closed}
+	}
+	return Verdict{Due, p.moves(s)}
+}
+
+// moves says what becomes of a slot.
+func (p Policy) moves(s Slot) string {
 	from, to := Show(s.Value), Show(p.Selection)
 	if from == to && s.Value.Digest() != "" {
 		from, to = from+" at "+s.Value.ShortDigest(), to+" at "+p.Selection.ShortDigest()
@@ -161,7 +173,7 @@ func (p Policy) due(s Slot) Verdict {
 	case p.Pin != "":
 		message += ", as spec.pin says"
 	}
-	return Verdict{Due, message}
+	return message
 }
 
 // hold is the verdict for all slots that do not hold the selection, if somebody

@@ -19,6 +19,8 @@ const (
 	Due Reason = "Due"
 	// TooYoung: the best candidates have not reached the minimum age.
 	TooYoung Reason = "TooYoung"
+	// WindowClosed: a sync would move the field, if the repository might be written now.
+	WindowClosed Reason = "WindowClosed"
 	// Suspended: the policy is suspended.
 	Suspended Reason = "Suspended"
 	// Pinned: the policy declares a pin.
@@ -38,7 +40,7 @@ const (
 )
 
 // byGravity lists the reasons from the lightest to the gravest.
-var byGravity = []Reason{NoField, UpToDate, Updated, Due, TooYoung, Suspended, Pinned, RolledBack, ManuallySet, DowngradeRefused, NoMatch, Failed}
+var byGravity = []Reason{NoField, UpToDate, Updated, Due, TooYoung, WindowClosed, Suspended, Pinned, RolledBack, ManuallySet, DowngradeRefused, NoMatch, Failed}
 
 // Graver tells whether r outweighs o.
 func (r Reason) Graver(o Reason) bool { return slices.Index(byGravity, r) > slices.Index(byGravity, o) }

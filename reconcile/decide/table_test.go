@@ -58,6 +58,8 @@ var written = []option[func(*Slot)]{
 	{"by a rollback", func(s *Slot) { s.Left, s.RolledBack = s.Value, true }},
 }
 
+const closed = "when the next window opens, at 2026-01-05T09:00:00+01:00"
+
 var undone = []option[[]ledger.Value]{
 	{"nothing", nil},
 	{"1.2.0", []ledger.Value{selected}},
@@ -75,6 +77,10 @@ var asked = []option[Policy]{
 	{"rollback", Policy{Order: Rollback}},
 	{"rollback, suspended", Policy{Order: Rollback, Suspended: true}},
 	{"resume", Policy{Order: Resume}},
+	{"rule, window closed", Policy{Closed: closed}},
+	{"pin, window closed", Policy{Pin: "revision 3", Closed: closed}},
+	{"rollback, window closed", Policy{Order: Rollback, Closed: closed}},
+	{"resume, window closed", Policy{Order: Resume, Closed: closed}},
 }
 
 var rules = []option[string]{
