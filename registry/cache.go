@@ -60,9 +60,9 @@ func OpenCache(folder string) (*Cache, error) {
 	return &Cache{disk: disk}, nil
 }
 
-// Close lets go of the file. The cache goes on in memory.
+// Close lets go of the file. The cache goes on in memory. No cache is closed already.
 func (c *Cache) Close() error {
-	if c.disk == nil {
+	if c == nil || c.disk == nil {
 		return nil
 	}
 	return c.disk.close()
