@@ -310,9 +310,13 @@ func (o *outcome) decide() []decide.Verdict {
 			Doer: decide.Doer(o.record.Doer[s.ID]), Refusal: o.refusal(s),
 		})
 	}
+	gated := o.gated
+	if o.pin != "" {
+		gated = nil // A pin names what it wants.
+	}
 	verdicts := decide.Decide(decide.Policy{
 		Name: o.name, Image: o.spec.Image, Order: o.order.asked(), Suspended: o.spec.Suspend, Pin: o.pin, PinUndone: o.pinUndone,
-		Rule: o.rule, Selection: o.aim, Created: o.created, Vetoes: o.record.Vetoes, Back: o.record.Back,
+		Rule: o.rule, Selection: o.aim, Gated: gated, Created: o.created, Vetoes: o.record.Vetoes, Back: o.record.Back,
 		Wavering: o.wavering, Unread: o.record.Unread, Closed: o.closed, Now: o.now,
 	}, slots)
 	for i := range o.slots {

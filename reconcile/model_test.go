@@ -24,7 +24,7 @@ type model struct {
 	below     int // the rule is >=1.0.0 <1.<below>.0
 	pin       *modelPin
 	suspended bool
-	young     bool // spec.minimumAge is set
+	young     bool // spec.minimumAge is set, to longer than a walk takes
 	write     string
 
 	line []moment
@@ -369,11 +369,11 @@ func (m *model) predict(order string) prediction {
 			p.reason = reconcile.Failed
 			return p
 		}
-	case m.young:
-		p.reason = reconcile.TooYoung
-		return p
 	case !selected:
 		p.reason = reconcile.NoMatch
+		return p
+	case m.young:
+		p.reason = reconcile.TooYoung
 		return p
 	}
 	if order != "" {

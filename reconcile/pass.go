@@ -68,13 +68,14 @@ func (e *Engine) registries() registries {
 	if e.config.Resolutions != nil {
 		return e.config.Resolutions
 	}
-	return &asked{client: e.registry, pass: e.registry.Pass(), rankings: e.rankings, last: e.selections, known: map[string]resolution{}}
+	return &asked{client: e.registry, pass: e.registry.Pass(), gates: e.gates(), rankings: e.rankings, last: e.selections, known: map[string]resolution{}}
 }
 
 // asked remembers what the registries said, over the races of one pass.
 type asked struct {
 	client   *registry.Client
 	pass     *registry.Pass
+	gates    gates
 	rankings rankings
 	last     selections
 	known    map[string]resolution // by question
@@ -87,7 +88,7 @@ func (a *asked) resolve(ctx context.Context, policies []declared) (map[string]re
 			fresh = append(fresh, p)
 		}
 	}
-	results, err := resolve(ctx, a.pass, a.rankings, fresh)
+	results, err := resolve(ctx, a.pass, a.rankings, a.gates, fresh)
 	if err != nil {
 		return nil, err
 	}

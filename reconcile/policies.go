@@ -40,6 +40,8 @@ type declared struct {
 	// uid and generation are those of the object in a cluster.
 	uid        types.UID
 	generation int64
+	// seen is the record of the object's status, in a cluster.
+	seen *v1alpha1.FirstSeen
 }
 
 // at is where a line of the policy stands, in words.
@@ -202,7 +204,7 @@ func compile(p *v1alpha1.ImagePolicy) (declared, error) {
 	if err != nil {
 		text = []byte(name) // Not shared, then.
 	}
-	return declared{name: name, spec: p.Spec, rule: rule, ruleText: string(text), uid: p.UID, generation: p.Generation}, nil
+	return declared{name: name, spec: p.Spec, rule: rule, ruleText: string(text), uid: p.UID, generation: p.Generation, seen: p.Status.FirstSeen}, nil
 }
 
 func ruleOf(s v1alpha1.Select) policy.Spec {

@@ -258,8 +258,8 @@ func TestPriorArtPicking(t *testing.T) {
 		s, _ := ruled(t, "{newest: {}}\n  minimumAge: 24h", "aaa")
 		s.built("aaa", "a", 1)
 		s.built("bbb", "b", 2) // It says that it is old enough.
-		message := s.holds(reconcile.TooYoung, at("aaa")).Policies[0].Message
-		if !strings.Contains(message, "minimumAge") {
+		message := s.holds(reconcile.Failed, at("aaa")).Policies[0].Message
+		if !strings.Contains(message, "minimumAge") || !strings.Contains(message, "--cache-dir") {
 			t.Errorf("the message is %q", message)
 		}
 	})

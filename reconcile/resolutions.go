@@ -14,6 +14,7 @@ import (
 
 	"github.com/pintle-dev/pintle/api/v1alpha1"
 	"github.com/pintle-dev/pintle/gitwriter/ledger"
+	"github.com/pintle-dev/pintle/reconcile/decide"
 	"github.com/pintle-dev/pintle/registry"
 )
 
@@ -97,14 +98,19 @@ type Resolution struct {
 	// FirstSeen is when this process first saw the selected digest, or the last one,
 	// under the policy.
 	FirstSeen time.Time
-	Reason    Reason
-	Message   string
+	// Seen is since when the candidates are known, for spec.minimumAge; nil without it.
+	Seen    []Sighting
+	Reason  Reason
+	Message string
+
+	gated []decide.Gated
 }
 
 // Equal tells whether two resolutions say the same.
 func (r Resolution) Equal(o Resolution) bool {
 	same := func(a, b *TagDigest) bool { return a == b || a != nil && b != nil && *a == *b }
-	return same(r.Selected, o.Selected) && same(r.Last, o.Last) && r.Reason == o.Reason && r.Message == o.Message
+	return same(r.Selected, o.Selected) && same(r.Last, o.Last) && r.Reason == o.Reason && r.Message == o.Message &&
+		reflect.DeepEqual(r.gated, o.gated) && slices.Equal(r.Seen, o.Seen)
 }
 
 // Resolutions remembers what the registries last said of every policy of a
@@ -113,11 +119,12 @@ type Resolutions struct {
 	mu     sync.Mutex
 	known  map[string]looked
 	served map[string]served
+	seen   map[string]record
 }
 
 // NewResolutions knows nothing yet.
 func NewResolutions() *Resolutions {
-	return &Resolutions{known: map[string]looked{}, served: map[string]served{}}
+	return &Resolutions{known: map[string]looked{}, served: map[string]served{}, seen: map[string]record{}}
 }
 
 // served is what the registry was seen to serve of a policy's image.
@@ -174,7 +181,7 @@ func (r *Resolutions) Look(ctx context.Context, account *Account, policies []*v1
 		asked = append(asked, d)
 	}
 	pass, known := account.since(question), account.remembered(asked)
-	results, err := resolve(ctx, pass.Pass, known, asked)
+	results, err := resolve(ctx, pass.Pass, known, gates{r, time.Now()}, asked)
 	if err != nil {
 		return err
 	}
@@ -224,11 +231,16 @@ func (r *Resolutions) Of(p *v1alpha1.ImagePolicy) (Resolution, bool) {
 	if !ok {
 		return Resolution{}, false
 	}
-	found := Resolution{FirstSeen: known.seen, Reason: known.reason, Message: known.message}
+	found := Resolution{FirstSeen: known.seen, Seen: r.sightings(p), Reason: known.reason, Message: known.message, gated: known.gated}
 	if known.selection != "" {
 		found.Selected = known.shown()
 	} else {
 		found.Last = known.shown()
+	}
+	for _, s := range found.Seen {
+		if is := known.shown(); is != nil && is.Digest == s.Digest {
+			found.FirstSeen = s.At
+		}
 	}
 	return found, true
 }
@@ -254,6 +266,7 @@ func (r *Resolutions) Forget(name string) {
 	defer r.mu.Unlock()
 	delete(r.known, name)
 	delete(r.served, name)
+	delete(r.seen, name)
 }
 
 func (r *Resolutions) about(name string, spec v1alpha1.ImagePolicySpec) (looked, bool) {

@@ -24,6 +24,8 @@ const parallel = 8
 type resolution struct {
 	ranking   policy.Ranking
 	selection ledger.Value
+	// gated are the candidates that rank above the selection and were kept back.
+	gated []decide.Gated
 	// created holds creation times by tag, for rules that rank by them.
 	created map[string]time.Time
 	// reason and message say why there is no selection.
@@ -88,7 +90,9 @@ type ranked struct {
 }
 
 // question is a policy and what its selection depends on, besides the registry.
-func (p declared) question() string { return p.name + "\x00" + p.spec.Image + "\x00" + p.ruleText }
+func (p declared) question() string {
+	return fmt.Sprintf("%s\x00%s\x00%s\x00%q %v", p.name, p.spec.Image, p.ruleText, p.spec.Platforms, p.spec.MinimumAge)
+}
 
 // selections remembers from pass to pass what was selected last, by question.
 type selections map[string]ledger.Value
@@ -124,7 +128,7 @@ func (k rankings) keep(policies map[string]declared) {
 
 // resolve asks the registries for all these policies. It lists and ranks once
 // for all policies with the same rule on the same image.
-func resolve(ctx context.Context, pass *registry.Pass, known rankings, policies []declared) (map[string]resolution, error) {
+func resolve(ctx context.Context, pass *registry.Pass, known rankings, g gates, policies []declared) (map[string]resolution, error) {
 	bySubject := map[subject]int{}
 	var leaders []declared
 	for _, p := range policies {
@@ -150,7 +154,7 @@ func resolve(ctx context.Context, pass *registry.Pass, known rankings, policies 
 	err = each(ctx, len(policies), func(ctx context.Context, i int) {
 		own[i] = results[bySubject[policies[i].subject()]]
 		if own[i].reason == "" {
-			pick(ctx, pass, policies[i], &own[i])
+			pick(ctx, pass, g, policies[i], &own[i])
 		}
 	})
 	byName := make(map[string]resolution, len(policies))
@@ -219,28 +223,6 @@ func datedCandidates(ctx context.Context, pass *registry.Pass, p declared, tags 
 // unanswered is without a selection, for want of an answer from the registry.
 func unanswered(err error) resolution {
 	return resolution{reason: Failed, message: err.Error(), silent: !isMissing(err)}
-}
-
-// pick resolves the best candidate to its digest.
-func pick(ctx context.Context, pass *registry.Pass, p declared, r *resolution) {
-	switch {
-	case len(p.spec.Platforms) > 0:
-		r.reason, r.message = Failed, "spec.platforms is not supported yet: remove it, or the policy moves nothing"
-		return
-	case p.spec.MinimumAge != nil:
-		r.reason, r.message = TooYoung, "spec.minimumAge needs a record of when a digest was first seen, which this version does not keep: remove it, or the policy moves nothing"
-		return
-	case len(r.ranking.Kept) == 0:
-		r.reason, r.message = NoMatch, noMatch(p, r.ranking)
-		return
-	}
-	tag := r.ranking.Kept[0].Tag
-	digest, err := pass.Digest(ctx, p.spec.Image, tag)
-	if err != nil {
-		r.reason, r.message, r.silent = Failed, err.Error(), !isMissing(err)
-		return
-	}
-	r.selection = ledger.NewValue(tag, digest)
 }
 
 func noMatch(p declared, ranking policy.Ranking) string {

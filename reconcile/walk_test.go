@@ -107,6 +107,7 @@ type walker struct {
 	address string
 	person  *person
 	warm    *reconcile.Engine
+	seen    *ours.Cache // holds when digests were first seen
 	pushed  int
 	// done tells of the steps so far, for a failure.
 	done []string
@@ -123,6 +124,7 @@ func newWalker(t *testing.T, seed uint64, tally *tally) *walker {
 	git := gitserver.New(t, gitserver.Options{NoFilter: seed%20 == 7})
 	w.repo = git.Create("fleet")
 	w.address = w.repo.Dir
+	w.seen = openCache(t, t.TempDir())
 	if seed%10 == 7 {
 		w.address = w.repo.URL
 	}
@@ -142,7 +144,7 @@ func newWalker(t *testing.T, seed uint64, tally *tally) *walker {
 
 func (w *walker) engine() *reconcile.Engine {
 	w.t.Helper()
-	e, err := reconcile.OpenBeside(w.tally.first, reconcile.Config{Repo: w.address, Registry: ours.Options{PlainHTTP: []string{w.host}}, Now: w.tick})
+	e, err := reconcile.OpenBeside(w.tally.first, reconcile.Config{Repo: w.address, Registry: ours.Options{PlainHTTP: []string{w.host}, Cache: w.seen}, Now: w.tick})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -184,7 +186,7 @@ func (w *walker) policyText() string {
 		text += "  suspend: true\n"
 	}
 	if w.young {
-		text += "  minimumAge: 24h\n"
+		text += "  minimumAge: 99999h\n"
 	}
 	switch pin := w.pin; {
 	case pin == nil:

@@ -3,11 +3,8 @@
 package registry
 
 import (
-	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -20,19 +17,23 @@ import (
 
 const (
 	cacheFile = "registry.db"
-	// maxGeneration bounds each of the two generations on disk. One entry takes some
-	// 150 bytes there, so that the file stays below some 60 MiB.
+	// maxGeneration bounds each of the two generations of creation times on disk. One
+	// entry takes some 150 bytes there, so that they stay below some 60 MiB.
 	maxGeneration = 200_000
+	// maxSmallGeneration bounds those of what only gates ask for, some 200 bytes each.
+	maxSmallGeneration = 50_000
 	// lockPatience is how long another process may hold the file: it either lets go
 	// at once or works with it.
 	lockPatience = 100 * time.Millisecond
 )
 
-// Cache keeps what never changes of images, their creation times by digest, for the
-// Clients that share it. It is safe for concurrent use.
+// Cache keeps what never changes of images, their creation times and platforms by
+// digest, for the Clients that share it, and when digests were first seen. It is safe
+// for concurrent use.
 type Cache struct {
-	memory createdCache
-	disk   *diskCache // nil without one
+	memory    createdCache
+	platforms platformsCache
+	disk      *diskCache // nil without one
 }
 
 // OpenCache keeps the cache in a file of a folder, which it makes. A file that is
@@ -59,9 +60,9 @@ func OpenCache(folder string) (*Cache, error) {
 	return &Cache{disk: disk}, nil
 }
 
-// Close lets go of the file. The cache goes on in memory.
+// Close lets go of the file. The cache goes on in memory. No cache is closed already.
 func (c *Cache) Close() error {
-	if c.disk == nil {
+	if c == nil || c.disk == nil {
 		return nil
 	}
 	return c.disk.close()
@@ -84,26 +85,30 @@ func (c *Cache) put(digest string, created time.Time) {
 	}
 }
 
-// What stands in the file: two generations, of which the young one is written to.
-// When it is full, the old one is dropped, and the young one is old. What is asked
-// for is young again.
-var (
-	metaBucket  = []byte("pintle registry 1")
-	youngKey    = []byte("young")
-	generations = [2][]byte{[]byte("a"), []byte("b")}
-)
+var metaBucket = []byte("pintle registry 1")
 
 // diskCache is the part of a Cache that outlives the process. It may fail at any
 // time, and then knows nothing any more.
 type diskCache struct {
-	db *bolt.DB
+	db        *bolt.DB
+	created   shelf // times, by digest
+	platforms shelf // lists, by digest
+	seen      shelf // times, by image and digest
 
 	mu    sync.Mutex
-	young int // index into generations
-	count int // entries of the young one
-	limit int // of entries
 	ended bool
 }
+
+func newDiskCache(db *bolt.DB) *diskCache {
+	d := &diskCache{db: db}
+	name := func(s string) [2][]byte { return [2][]byte{[]byte(s + "a"), []byte(s + "b")} }
+	d.created = shelf{disk: d, youngKey: []byte("young"), generations: name(""), sound: isTime, limit: maxGeneration}
+	d.platforms = shelf{disk: d, youngKey: []byte("young platforms"), generations: name("platforms "), sound: isText, limit: maxSmallGeneration}
+	d.seen = shelf{disk: d, youngKey: []byte("young seen"), generations: name("seen "), sound: isTime, limit: maxSmallGeneration}
+	return d
+}
+
+func (d *diskCache) shelves() []*shelf { return []*shelf{&d.created, &d.platforms, &d.seen} }
 
 // openDisk opens the file and reads all of it once, since what is broken inside
 // shows later as a crash.
@@ -116,7 +121,7 @@ func openDisk(path string) (d *diskCache, err error) {
 		if err != nil {
 			return err
 		}
-		d = &diskCache{db: db, limit: maxGeneration}
+		d = newDiskCache(db)
 		if err := db.Update(d.prepare); err != nil {
 			return err
 		}
@@ -126,51 +131,6 @@ func openDisk(path string) (d *diskCache, err error) {
 		_ = guarded(db.Close)
 	}
 	return d, err
-}
-
-// whole reads every entry. Tx.Check would do so in a goroutine of its own, where
-// guarded is of no use.
-func (d *diskCache) whole(tx *bolt.Tx) error {
-	for i, name := range generations {
-		count := 0
-		err := tx.Bucket(name).ForEach(func(digest, entry []byte) error {
-			count++
-			if _, sound := decodeCreated(digest, entry); !sound {
-				return errors.New("an entry is broken")
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-		if i == d.young {
-			d.count = count
-		}
-	}
-	return nil
-}
-
-// An entry is a time with a checksum that counts the digest in, so that no other
-// bytes are taken for one.
-func encodeCreated(digest string, created time.Time) ([]byte, error) {
-	text, err := created.MarshalBinary()
-	if err != nil {
-		return nil, err
-	}
-	return binary.BigEndian.AppendUint32(text, checksum([]byte(digest), text)), nil
-}
-
-func decodeCreated(digest, entry []byte) (created time.Time, sound bool) {
-	at := len(entry) - 4
-	if at < 0 || binary.BigEndian.Uint32(entry[at:]) != checksum(digest, entry[:at]) {
-		return time.Time{}, false
-	}
-	err := created.UnmarshalBinary(entry[:at])
-	return created, err == nil
-}
-
-func checksum(digest, text []byte) uint32 {
-	return crc32.Update(crc32.ChecksumIEEE(digest), crc32.IEEETable, text)
 }
 
 // prepare makes a new file ready, and refuses one that is for something else.
@@ -185,74 +145,49 @@ func (d *diskCache) prepare(tx *bolt.Tx) error {
 			return err
 		}
 	}
-	if bytes.Equal(meta.Get(youngKey), generations[1]) {
-		d.young = 1
-	}
-	for _, name := range generations {
-		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+	for _, s := range d.shelves() {
+		if err := s.prepare(tx, meta); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (d *diskCache) get(digest string) (created time.Time, found bool) {
-	old := false
-	d.do(func() error {
-		return d.db.View(func(tx *bolt.Tx) error {
-			entry := tx.Bucket(generations[d.young]).Get([]byte(digest))
-			if entry == nil {
-				entry = tx.Bucket(generations[1-d.young]).Get([]byte(digest))
-				old = entry != nil
-			}
-			created, found = decodeCreated([]byte(digest), entry)
-			return nil
-		})
-	})
-	if found && old {
-		d.put(digest, created)
+// whole tells whether all that stands there is sound.
+func (d *diskCache) whole(tx *bolt.Tx) error {
+	for _, s := range d.shelves() {
+		if err := s.whole(tx); err != nil {
+			return err
+		}
 	}
-	return created, found
+	return nil
+}
+
+func isText([]byte) bool { return true }
+
+func isTime(text []byte) bool { return new(time.Time).UnmarshalBinary(text) == nil }
+
+func (d *diskCache) get(digest string) (created time.Time, found bool) {
+	text, found := d.created.get(digest)
+	return created, found && created.UnmarshalBinary(text) == nil
 }
 
 func (d *diskCache) put(digest string, created time.Time) {
-	entry, err := encodeCreated(digest, created)
-	if err != nil {
-		return // a year that no image was made in
+	if text, err := created.MarshalBinary(); err == nil { // Else a year that no image was made in.
+		d.created.put(digest, text)
 	}
-	d.do(func() error {
-		return d.db.Update(func(tx *bolt.Tx) error {
-			if d.count >= d.limit {
-				if err := d.turn(tx); err != nil {
-					return err
-				}
-			}
-			d.count++
-			return tx.Bucket(generations[d.young]).Put([]byte(digest), entry)
-		})
-	})
-}
-
-// turn drops the old generation and begins a new one.
-func (d *diskCache) turn(tx *bolt.Tx) error {
-	old := generations[1-d.young]
-	if err := errors.Join(tx.DeleteBucket(old), tx.Bucket(metaBucket).Put(youngKey, old)); err != nil {
-		return err
-	}
-	_, err := tx.CreateBucket(old)
-	d.young, d.count = 1-d.young, 0
-	return err
 }
 
 // do works on the file, until that fails once: a full disk, or a file that somebody
-// changed.
-func (d *diskCache) do(work func() error) {
+// changed. It tells whether it worked.
+func (d *diskCache) do(work func() error) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.ended {
-		return
+	if !d.ended {
+		d.ended = guarded(work) != nil
+		return !d.ended
 	}
-	d.ended = guarded(work) != nil
+	return false
 }
 
 func (d *diskCache) close() error {

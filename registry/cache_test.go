@@ -65,8 +65,8 @@ func TestACacheOutlivesItsProcess(t *testing.T) {
 	fill(t, folder, 300)
 	c := openCache(t, folder)
 	c.put(digestOf(1000), time.Time{}) // an image that does not say
-	if got := c.knows(t, 400); got != 300 || c.disk.count != 301 {
-		t.Errorf("%d are known and %d counted, want 300 and 301", got, c.disk.count)
+	if got := c.knows(t, 400); got != 300 || c.disk.created.count != 301 {
+		t.Errorf("%d are known and %d counted, want 300 and 301", got, c.disk.created.count)
 	}
 	if got, found := openCache(t, folder).get(digestOf(0)); found { // somebody else has the file
 		t.Errorf("two work with one file: %v", got)
@@ -88,7 +88,7 @@ func TestACacheOutlivesItsProcess(t *testing.T) {
 func TestACacheIsBounded(t *testing.T) {
 	folder := t.TempDir()
 	c := openCache(t, folder)
-	c.disk.limit = 100
+	c.disk.created.limit = 100
 	var size int64
 	for i := range 2000 {
 		c.disk.put(digestOf(i), timeOf(i))

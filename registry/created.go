@@ -31,6 +31,7 @@ type descriptor struct {
 	Platform struct {
 		OS           string `json:"os"`
 		Architecture string `json:"architecture"`
+		Variant      string `json:"variant"`
 	} `json:"platform"`
 }
 

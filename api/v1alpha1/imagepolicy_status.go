@@ -41,6 +41,13 @@ type ImagePolicyStatus struct {
 	// +kubebuilder:validation:MaxItems=100
 	Vetoes []Veto `json:"vetoes,omitempty"`
 
+	// FirstSeen is since when Pintle knows the candidates of a policy with
+	// spec.minimumAge. It is the one part of the status that is read again: without it,
+	// candidates wait anew.
+	//
+	// +optional
+	FirstSeen *FirstSeen `json:"firstSeen,omitempty"`
+
 	// Conditions are Ready, Resolved, Written and, while a veto or pin applies, Held.
 	//
 	// +optional
@@ -67,6 +74,32 @@ type Selected struct {
 	//
 	// +optional
 	FirstSeen *metav1.Time `json:"firstSeen,omitempty"`
+}
+
+// FirstSeen is when the digests of an image were seen for the first time.
+type FirstSeen struct {
+	// Image that the digests are of.
+	//
+	// +kubebuilder:validation:MaxLength=320
+	Image string `json:"image"`
+
+	// Digests, the one seen last first.
+	//
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=100
+	Digests []Sighting `json:"digests,omitempty"`
+}
+
+// Sighting is a digest and when it was seen for the first time.
+type Sighting struct {
+	// Digest of an image.
+	//
+	// +kubebuilder:validation:MaxLength=256
+	Digest string `json:"digest"`
+
+	// At is when.
+	At metav1.Time `json:"at"`
 }
 
 // Current is what Git holds for a policy in one manifest repository.

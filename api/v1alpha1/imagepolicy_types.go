@@ -37,7 +37,8 @@ type ImagePolicy struct {
 	// Spec is what the user wants.
 	Spec ImagePolicySpec `json:"spec"`
 
-	// Status is a copy for reading; nothing is decided from it. In a document read
+	// Status is a copy for reading; nothing is decided from it but how long candidates
+	// have waited. In a document read
 	// from a Git repository it is ignored.
 	//
 	// +optional

@@ -39,7 +39,7 @@ func (o *options) bind(command *cobra.Command) {
 	flags.StringVar(&o.policies, "policies", "", "file or folder with the policies (default: those in the repository)")
 	flags.StringArrayVar(&o.plainHTTP, "plain-http", nil, plainHTTPUsage)
 	bindRegistryQPS(flags, &o.perSecond)
-	flags.StringVar(&o.cacheDir, "cache-dir", "", "`folder` to keep what never changes of images in, such as when they were made, for the next run")
+	flags.StringVar(&o.cacheDir, "cache-dir", "", "`folder` to keep in, for the next run, when digests were first seen (for spec.minimumAge) and what never changes of images")
 	flags.StringVar(&o.gitUsername, "git-username", "", "user name for Git over HTTP(S)")
 	flags.StringVar(&o.gitPasswordFile, "git-password-file", "", "file with the password or token for Git over HTTP(S)")
 	o.output.bind(flags)
@@ -59,7 +59,6 @@ func (o *options) asking() (registry.Options, error) {
 		return asking, nil
 	}
 	var err error
-	// It is closed with the process: each entry is written at once.
 	asking.Cache, err = registry.OpenCache(o.cacheDir)
 	return asking, err
 }
@@ -131,6 +130,11 @@ func use[T any](ctx context.Context, o *options, do func(*reconcile.Engine, cont
 	if err != nil {
 		return result, err
 	}
+	defer func() {
+		if closed := config.Registry.Cache.Close(); err == nil {
+			err = closed
+		}
+	}()
 	engine, err := reconcile.Open(config)
 	if err != nil {
 		return result, err

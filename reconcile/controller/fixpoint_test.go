@@ -10,6 +10,7 @@ import (
 	"time"
 
 	cmpdiff "github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/pintle-dev/pintle/api/v1alpha1"
@@ -40,12 +41,13 @@ func newCalm(t *testing.T) *calm {
 	c.reasons = map[string]string{
 		"app": "UpToDate", "twin": "UpToDate", "far": "UpToDate", "stable": "UpToDate", "newest": "UpToDate", "pinned": "Pinned",
 		"held": "RolledBack", "kept": "RolledBack", "suspended": "Suspended", "no-match": "NoMatch", "missing": "Failed",
+		"young": "TooYoung", "slim": "UpToDate",
 	}
 	for name := range c.reasons {
 		c.policies[name] = c.policy(name, cmp.Or(map[string]string{"twin": "app", "far": "app", "kept": "held"}[name], name))
 	}
 	pushed := map[string]string{} // digests of 1.0.0
-	for _, name := range []string{"app", "pinned", "held", "suspended", "no-match"} {
+	for _, name := range []string{"app", "pinned", "held", "suspended", "no-match", "young", "slim"} {
 		pushed[name] = images.Push(t, c.store, name, "1.0.0", name+":1.0.0")
 		c.push(name, "1.1.0")
 	}
@@ -53,6 +55,9 @@ func newCalm(t *testing.T) *calm {
 	for i, tag := range []string{"a", "b"} {
 		images.PushImage(t, c.store, "newest", tag, images.Image{Seed: tag, Created: time.Date(2025, 1, 1+i, 0, 0, 0, 0, time.UTC)})
 	}
+	images.PushImage(t, c.store, "slim", "1.0.0", images.Image{Seed: "slim", Platforms: []images.Image{{Platform: "linux/amd64"}, {Platform: "linux/arm64"}}})
+	c.policies["slim"].Spec.Platforms = []string{"linux/amd64", "linux/arm64"}
+	c.policies["young"].Spec.MinimumAge = &metav1.Duration{Duration: 24 * time.Hour}
 	c.policies["stable"].Spec.Select = v1alpha1.Select{Tag: "stable"}
 	c.policies["newest"].Spec.Select = v1alpha1.Select{Newest: &v1alpha1.Newest{}}
 	c.policies["pinned"].Spec.Pin = &v1alpha1.Pin{Tag: "1.0.0"}
@@ -73,7 +78,11 @@ func newCalm(t *testing.T) *calm {
 		"held":      {"list": 1, "HEAD 1.1.0": 1, "HEAD " + pushed["held"]: 1},
 		"suspended": {"list": 1, "HEAD 1.1.0": 1},
 		"no-match":  {"list": 1},
-		"missing":   {"list": 1},
+		// A gate costs one more for each candidate that it keeps back; which platforms an
+		// image is for is asked once for all time.
+		"young":   {"list": 1, "HEAD 1.1.0": 1, "HEAD 1.0.0": 1},
+		"slim":    {"list": 1, "HEAD 1.1.0": 1, "HEAD 1.0.0": 1},
+		"missing": {"list": 1},
 	}
 	c.seed(pushed["held"])
 	return c
@@ -90,7 +99,7 @@ func (c *calm) seed(held string) {
 		"stable.yaml": c.deployment("stable", "stable:stable", "stable"),
 		"newest.yaml": c.deployment("newest", "newest:a", "newest"),
 	}
-	for _, name := range []string{"app", "pinned", "suspended", "no-match", "missing"} {
+	for _, name := range []string{"app", "pinned", "suspended", "no-match", "missing", "young", "slim"} {
 		files[name+".yaml"] = c.deployment(name, name+":1.0.0", name)
 	}
 	c.repo.Seed(c.t, files, "First")

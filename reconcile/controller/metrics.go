@@ -69,7 +69,7 @@ func (m *metrics) resolved(r reconcile.Resolution) {
 	switch {
 	case r.Reason == reconcile.NoMatch:
 		result = "no_match"
-	case r.Selected == nil:
+	case r.Selected == nil && r.Reason != reconcile.TooYoung:
 		result = "failed"
 	}
 	m.resolutions.WithLabelValues(result).Inc()

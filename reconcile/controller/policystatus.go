@@ -78,7 +78,7 @@ func (v *policyView) status() v1alpha1.ImagePolicyStatus {
 	s := *v.policy.Status.DeepCopy()
 	s.ObservedGeneration = v.policy.Generation
 	seen := firstSeen(v.policy.Status)
-	s.Selected = v.selected(seen)
+	s.Selected, s.FirstSeen = v.selected(seen), v.firstSeen()
 	kept := func(repository string) bool { return slices.Contains(v.unread, repository) }
 	s.Current = slices.DeleteFunc(s.Current, func(c v1alpha1.Current) bool { return !kept(c.Repository) })
 	s.Vetoes = slices.DeleteFunc(s.Vetoes, func(veto v1alpha1.Veto) bool { return !kept(veto.Repository) })
@@ -170,7 +170,7 @@ func (v *policyView) conditions(all *[]metav1.Condition) {
 	}
 	g := v.gravest()
 	c.set(v1alpha1.ConditionWritten, g.reason == reconcile.UpToDate, string(g.reason), g.message)
-	healthy := g.reason != reconcile.Failed && g.reason != reconcile.NoMatch && g.reason != reconcile.TooYoung
+	healthy := g.reason != reconcile.Failed && g.reason != reconcile.NoMatch
 	c.set(v1alpha1.ConditionReady, healthy, string(g.reason), g.message)
 	if held(g.reason) {
 		c.set(v1alpha1.ConditionHeld, true, string(g.reason), g.message)
@@ -233,6 +233,18 @@ func (v *policyView) selected(seen map[string]*metav1.Time) *v1alpha1.Selected {
 		seen[picked.Digest] = &at
 	}
 	return &v1alpha1.Selected{Tag: picked.Tag, Digest: picked.Digest, FirstSeen: seen[picked.Digest]}
+}
+
+// firstSeen is the record that the next process goes on with.
+func (v *policyView) firstSeen() *v1alpha1.FirstSeen {
+	if len(v.resolution.Seen) == 0 {
+		return nil
+	}
+	found := &v1alpha1.FirstSeen{Image: v.policy.Spec.Image}
+	for _, s := range v.resolution.Seen {
+		found.Digests = append(found.Digests, v1alpha1.Sighting{Digest: s.Digest, At: metav1.NewTime(s.At)})
+	}
+	return found
 }
 
 func (p place) current() v1alpha1.Current {

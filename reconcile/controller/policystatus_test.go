@@ -70,6 +70,7 @@ func views() map[string]*policyView {
 		"no grant":    viewOf(),
 		"no match":    unresolvedView(reconcile.NoMatch),
 		"too young":   unresolvedView(reconcile.TooYoung),
+		"waits":       viewOf(placeOf("fleet", 2, reconcile.TooYoung)),
 		"no answer":   unresolvedView(reconcile.Failed),
 		"pinned without a match": with(unresolvedView(reconcile.NoMatch), func(v *policyView) {
 			v.policy.Spec.Pin = &v1alpha1.Pin{Tag: "1.0.0"}
@@ -132,8 +133,10 @@ func TestConditionsOfPolicies(t *testing.T) {
 		"no field":                          both("True", "False", "NoField", "no repository has a field that is bound to prod/app: put a marker on an image, or declare a target"),
 		"no grant":                          both("True", "False", "NoField", "no ManifestRepository admits policies of the namespace prod: create one, or widen spec.policies of another"),
 		"no match":                          unresolved("NoMatch"),
-		"too young":                         unresolved("TooYoung"),
-		"no answer":                         unresolved("Failed"),
+		"too young": {"Ready=True TooYoung: the registry: TooYoung", "Resolved=False TooYoung: the registry: TooYoung",
+			"Written=False TooYoung: the registry: TooYoung"},
+		"waits":     both("True", "False", "TooYoung", "because of TooYoung"),
+		"no answer": unresolved("Failed"),
 		"pinned without a match": {"Held=True Pinned: because of NoMatch", "Ready=True Pinned: because of NoMatch",
 			"Resolved=False NoMatch: the registry: NoMatch", "Written=False Pinned: because of NoMatch"},
 		"all suspended":        both("True", "False", "Suspended", "the controller is suspended (--suspend) and writes nothing: because of Due"),

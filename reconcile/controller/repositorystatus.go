@@ -207,10 +207,7 @@ func passedStatus(repository *v1alpha1.ManifestRepository, report *reconcile.Rep
 	}
 	waiting, later := 0, ""
 	for _, p := range report.Settled {
-		switch p.Reason {
-		case reconcile.Due:
-			waiting++
-		case reconcile.WindowClosed:
+		if p.Reason == reconcile.Due || p.Reason == reconcile.WindowClosed {
 			waiting++
 			later = cmp.Or(later, p.Namespace+"/"+p.Name+" "+p.Message)
 		}

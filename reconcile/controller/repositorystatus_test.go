@@ -51,7 +51,7 @@ func TestRefusal(t *testing.T) {
 		"signing":  {func(s *spec) { s.Commit.Signing = &v1alpha1.Signing{} }, ToRollBack, "Unsupported", "spec.commit.signing"},
 		"template": {func(s *spec) { s.Commit.MessageTemplate = "x" }, ToRollBack, "Unsupported", "spec.commit.messageTemplate"},
 		"grouping": {func(s *spec) { s.Commit.Grouping = v1alpha1.GroupingAll }, ToWrite, "Unsupported", "spec.commit.grouping: All"},
-		"window": {func(s *spec) { s.Windows = []v1alpha1.Window{{Schedule: "0 9 * * *", TimeZone: "UTC"}} }, never, "", ""},
+		"window":   {func(s *spec) { s.Windows = []v1alpha1.Window{{Schedule: "0 9 * * *", TimeZone: "UTC"}} }, never, "", ""},
 		"a window's schedule": {func(s *spec) { s.Windows = []v1alpha1.Window{{Schedule: "0 9 * *", TimeZone: "UTC"}} }, ToRead, "InvalidSpec",
 			"spec.windows[0].schedule: "},
 		"a window's zone": {func(s *spec) { s.Windows = []v1alpha1.Window{{Schedule: "0 9 * * *", TimeZone: "Mars/Base"}} }, ToRead, "InvalidSpec",

@@ -118,8 +118,7 @@ func wrongPolicies() map[string]wrongPolicy {
 		"glob": inSpec(func(_ *world, s *spec) {
 			s.Targets = []v1alpha1.Target{{Workloads: &v1alpha1.WorkloadsTarget{Path: "x["}}}
 		}, "InvalidSpec", true, "spec.targets[0].workloads.path: ", "glob"),
-		"age":      inSpec(func(_ *world, s *spec) { s.MinimumAge = &metav1.Duration{Duration: time.Hour} }, "TooYoung", false, "spec.minimumAge", "remove it"),
-		"platform": inSpec(func(_ *world, s *spec) { s.Platforms = []string{"linux/amd64"} }, "Failed", false, "spec.platforms is not supported yet", "remove it"),
+		"platform": inSpec(func(_ *world, s *spec) { s.Platforms = []string{"windows/arm64"} }, "NoMatch", false, "none of the 2 best tags", "it is not for windows/arm64, only for linux/amd64"),
 		"no-match": inSpec(func(_ *world, s *spec) { s.Select.Semver.Range = ">=9" }, "NoMatch", false, "none of the 2 tags", ">=9"),
 		"no-image": inSpec(func(w *world, s *spec) { s.Image = w.image("missing") }, "Failed", false, "cannot list tags of", "missing"),
 		"refused":  inSpec(func(_ *world, s *spec) { s.Image = "127.0.0.1:1/app" }, "Failed", false, "127.0.0.1:1", "refused"),

@@ -49,6 +49,9 @@ type Policy struct {
 	// Selection is the tag and digest that the rule picks, or the pin, or the
 	// person who rolls back.
 	Selection ledger.Value
+	// Gated are the candidates that rank above the selection and that a gate keeps
+	// back, the best one first.
+	Gated []Gated
 	// Created holds the creation times of tags and digests that are known, for
 	// rules that rank by them.
 	Created map[string]time.Time
@@ -68,6 +71,20 @@ type Policy struct {
 	// Now turns times into ages; with the zero value, messages name dates.
 	Now time.Time
 }
+
+// Gated is a candidate that the rule admits and a gate keeps back.
+type Gated struct {
+	// Value has no digest where there is no image any more.
+	Value   ledger.Value
+	Created time.Time // zero if the rule does not rank by it
+	// Why is one line, to stand after the tag and a colon.
+	Why string
+	// Until is when the candidate is old enough, if it waits for that.
+	Until time.Time
+}
+
+// Young tells whether a candidate has but to wait.
+func (g Gated) Young() bool { return !g.Until.IsZero() }
 
 // Slot is one place that holds a reference.
 type Slot struct {
@@ -126,10 +143,16 @@ func (p Policy) decide(s Slot, hold *Verdict) Verdict {
 		return Verdict{Failed, "it can't be edited: " + s.Refusal}
 	case p.Suspended && p.Order != Rollback:
 		return Verdict{Suspended, fmt.Sprintf("%s is suspended", p.Name)}
-	case p.Order != Follow, p.Pin != "" && !s.Foreign && !p.PinUndone:
+	case p.Order == Rollback, p.Pin != "" && !s.Foreign && !p.PinUndone:
 		return p.due(s)
-	case hold != nil:
+	case p.Order == Follow && hold != nil:
 		return *hold
+	case p.gated(s) != nil:
+		return *p.gated(s)
+	case p.Order == Resume:
+		return p.due(s)
+	case p.vetoed() != "":
+		return Verdict{RolledBack, p.rolledBack(nil, p.vetoed())}
 	case p.Unread != "":
 		return Verdict{Failed, fmt.Sprintf("%s stays as it is, since whether %s was undone can't be known: %s. `pintle resume %s` writes it",
 			p.Name, Show(p.Selection), p.Unread, p.Name)}
@@ -148,6 +171,9 @@ func (p Policy) holds() string {
 		return "holds it already"
 	case p.Pin != "":
 		return "holds what spec.pin names"
+	}
+	if at := slices.IndexFunc(p.Gated, Gated.Young); at >= 0 {
+		return fmt.Sprintf("holds the selection; %s ranks above it and waits: %s", Show(p.Gated[at].Value), p.Gated[at].Why)
 	}
 	return "holds the selection"
 }
@@ -192,11 +218,11 @@ func (p Policy) hold(slots []Slot) *Verdict {
 				p.Name, Show(s.Value), how, by(s.Doer, p.Now), p.Name, Show(p.Selection))}
 		}
 	}
-	if p.vetoed() {
-		return &Verdict{RolledBack, p.rolledBack(slots, p.Selection)}
-	}
 	if !p.Back && !slices.ContainsFunc(slots, Slot.movedBack) {
 		return nil
+	}
+	if v := p.vetoed(); v != "" {
+		return &Verdict{RolledBack, p.rolledBack(slots, v)}
 	}
 	for _, v := range p.Vetoes {
 		if v.Tag() != "" && p.admits(v) && !p.above(p.Selection, v) {
@@ -227,7 +253,19 @@ func (p Policy) pinHold(slots []Slot) *Verdict {
 // holds.
 func (s Slot) movedBack() bool { return (s.Undone || s.RolledBack) && s.Value != s.Want }
 
-func (p Policy) vetoed() bool { return slices.ContainsFunc(p.Vetoes, p.Selection.SameImage) }
+// vetoed is what was undone of the selection and what gates keep back above it: to slip
+// past an undone candidate would be to take the next best. It is empty where nothing was.
+func (p Policy) vetoed() ledger.Value {
+	for _, g := range p.Gated {
+		if slices.ContainsFunc(p.Vetoes, g.Value.SameImage) {
+			return g.Value
+		}
+	}
+	if slices.ContainsFunc(p.Vetoes, p.Selection.SameImage) {
+		return p.Selection
+	}
+	return ""
+}
 
 // admits tells whether the rule takes the value's tag. A digest alone says
 // nothing against the rule.
@@ -258,6 +296,40 @@ func (p Policy) candidate(v ledger.Value) policy.Candidate {
 		created = p.Created[v.Tag()]
 	}
 	return policy.Candidate{Tag: v.Tag(), Created: created}
+}
+
+// gated is the verdict where gates alone make the selection rank below what the slot
+// holds: a candidate that ranks no lower than that is there, and kept back. Nothing goes
+// down for want of age or of a platform.
+func (p Policy) gated(s Slot) *Verdict {
+	var kept []Gated
+	for _, g := range p.Gated {
+		if p.reaches(g, s.Known) {
+			kept = append(kept, g)
+		}
+	}
+	if len(kept) == 0 {
+		return nil
+	}
+	if at := slices.IndexFunc(kept, Gated.Young); at >= 0 {
+		return &Verdict{TooYoung, fmt.Sprintf("%s stays at %s: %s waits: %s", p.Name, Show(s.Known), Show(kept[at].Value), kept[at].Why)}
+	}
+	return &Verdict{DowngradeRefused, fmt.Sprintf("%s stays at %s: %s can't be taken (%s), and the next one, %s, ranks below",
+		p.Name, Show(s.Known), Show(kept[0].Value), kept[0].Why, p.Selection.Tag())}
+}
+
+// reaches tells whether a value ranks between the selection and a candidate that is kept
+// back, or is that candidate.
+func (p Policy) reaches(g Gated, held ledger.Value) bool {
+	if held.Digest() != "" && held.Digest() == g.Value.Digest() {
+		return true
+	}
+	if held.Tag() == "" {
+		return false
+	}
+	above, ok := p.Rule.Compare(policy.Candidate{Tag: g.Value.Tag(), Created: g.Created}, p.candidate(held))
+	below, placed := p.Rule.Compare(p.candidate(p.Selection), p.candidate(held))
+	return ok && placed && above >= 0 && below < 0
 }
 
 // lower says why writing the selection would go down by accident, or nothing.

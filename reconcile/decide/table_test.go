@@ -34,6 +34,8 @@ var (
 	selected = value("1.2.0", "b")
 	older    = value("1.1.0", "a")
 	newer    = value("1.5.0", "c")
+	young    = []Gated{{Value: newer, Why: "first seen 2026-01-01T02:00:00Z, old enough at 2026-01-03T02:00:00Z", Until: time.Date(2026, 1, 3, 2, 0, 0, 0, time.UTC)}}
+	elsewise = []Gated{{Value: newer, Why: "it is not for linux/arm64, only for linux/amd64"}}
 )
 
 // currents are what a field may hold when the rule picks 1.2.0.
@@ -70,6 +72,8 @@ var undone = []option[[]ledger.Value]{
 // asked is who wants 1.2.0 to be written, and against what.
 var asked = []option[Policy]{
 	{"rule", Policy{}},
+	{"rule, 1.5.0 too young", Policy{Gated: young}},
+	{"rule, 1.5.0 for other platforms", Policy{Gated: elsewise}},
 	{"rule, suspended", Policy{Suspended: true}},
 	{"pin", Policy{Pin: "revision 3"}},
 	{"pin, suspended", Policy{Pin: "revision 3", Suspended: true}},
@@ -77,6 +81,7 @@ var asked = []option[Policy]{
 	{"rollback", Policy{Order: Rollback}},
 	{"rollback, suspended", Policy{Order: Rollback, Suspended: true}},
 	{"resume", Policy{Order: Resume}},
+	{"resume, 1.5.0 too young", Policy{Order: Resume, Gated: young}},
 	{"rule, window closed", Policy{Closed: closed}},
 	{"pin, window closed", Policy{Pin: "revision 3", Closed: closed}},
 	{"rollback, window closed", Policy{Order: Rollback, Closed: closed}},
