@@ -28,10 +28,10 @@ const (
 	lockPatience = 100 * time.Millisecond
 )
 
-// Cache keeps what never changes of images, their creation times by digest, for the
-// Clients that share it. It is safe for concurrent use.
+// Cache keeps what never changes of images, their creation times by digest, and which
+// tags were read, for the Clients that share it. It is safe for concurrent use.
 type Cache struct {
-	memory createdCache
+	memory memoryCache
 	disk   *diskCache // nil without one
 }
 
