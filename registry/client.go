@@ -110,7 +110,7 @@ type Pass struct {
 	challenges memo[*transport.Challenge] // by registry host
 	tags       memo[[]string]             // by canonical name
 	digests    memo[string]               // by canonical name, ":" or "@", reference
-	created    memo[time.Time]            // by canonical name, "@", digest; what the Cache has is not here
+	created    memo[time.Time]            // by canonical name, "@", digest; what is not in the Cache
 }
 
 // host is what the process keeps of one registry.

@@ -95,13 +95,18 @@ func (a *ask) createdOnce(ctx context.Context, digest string, m *manifest) (time
 	if created, found := known.get(digest); found {
 		return created, nil
 	}
-	return a.pass.created.get(ctx, a.host.wire.host+"/"+a.repository+"@"+digest, func() (time.Time, error) {
+	key := a.host.wire.host + "/" + a.repository + "@" + digest
+	created, err := a.pass.created.get(ctx, key, func() (time.Time, error) {
 		created, err := a.created(ctx, digest, m)
 		if err == nil {
 			known.put(digest, created)
 		}
 		return created, err
 	})
+	if err == nil { // The Cache has it now, in fewer bytes.
+		a.pass.created.forget(key, func(time.Time) bool { return true })
+	}
+	return created, err
 }
 
 // created follows index, manifest and configuration, each verified by its digest.
