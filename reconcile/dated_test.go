@@ -3,8 +3,10 @@
 package reconcile_test
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -108,4 +110,39 @@ func TestATagWithoutADate(t *testing.T) {
 	// The same of the one that Git holds does not go down.
 	f.says("app/manifests/ccc", http.StatusNotFound, "{}")
 	s.holds(reconcile.DowngradeRefused, at("ccc"))
+}
+
+// Tags are read side by side, and no more of one repository than the limits of its
+// registry let through, so that others have room.
+func TestDatesAreReadSideBySide(t *testing.T) {
+	s, f := ruled(t, "{newest: {}}", "t1")
+	var mu sync.Mutex
+	running, most, two := 0, 0, make(chan struct{})
+	for n := range 40 {
+		tag := fmt.Sprintf("t%d", n)
+		s.built(tag, tag, 1+n%28)
+		f.answer("app/manifests/"+tag, func(w http.ResponseWriter, r *http.Request) {
+			mu.Lock()
+			if running++; running == 2 && most < 2 {
+				close(two)
+			}
+			most = max(most, running)
+			mu.Unlock()
+			select {
+			case <-two:
+			case <-time.After(10 * time.Second):
+				t.Error("a tag is read alone")
+			}
+			f.real.ServeHTTP(w, r)
+			mu.Lock()
+			defer mu.Unlock()
+			running--
+		})
+	}
+	if report, err := s.warm.Plan(t.Context()); err != nil || report.Policies[0].Selected == nil {
+		t.Fatalf("nothing is selected: %v: %+v", err, report)
+	}
+	if most > 4 {
+		t.Errorf("%d tags are read at one time, want 4 at most", most)
+	}
 }
