@@ -201,25 +201,6 @@ func candidates(ctx context.Context, pass *registry.Pass, before ranked, p decla
 	return resolution{ranking: ranking}, ranked{tags: tags, ranking: ranking}
 }
 
-// datedCandidates ranks tags whose images' creation times matter.
-func datedCandidates(ctx context.Context, pass *registry.Pass, p declared, tags []string) resolution {
-	r := resolution{created: map[string]time.Time{}}
-	list := make([]policy.Candidate, 0, len(tags))
-	for _, tag := range tags {
-		c := policy.Candidate{Tag: tag}
-		if ok, _ := p.rule.Admits(tag); ok {
-			var err error
-			if c.Created, err = pass.Created(ctx, p.spec.Image, tag); err != nil {
-				return unanswered(err)
-			}
-			r.created[tag] = c.Created
-		}
-		list = append(list, c)
-	}
-	r.ranking = p.rule.Rank(list)
-	return r
-}
-
 // unanswered is without a selection, for want of an answer from the registry.
 func unanswered(err error) resolution {
 	return resolution{reason: Failed, message: err.Error(), silent: !isMissing(err)}

@@ -28,10 +28,10 @@ const (
 )
 
 // Cache keeps what never changes of images, their creation times and platforms by
-// digest, for the Clients that share it, and when digests were first seen. It is safe
-// for concurrent use.
+// digest, which tags were read, and when digests were first seen, for the Clients that
+// share it. It is safe for concurrent use.
 type Cache struct {
-	memory    createdCache
+	memory    memoryCache
 	platforms platformsCache
 	disk      *diskCache // nil without one
 }

@@ -111,7 +111,7 @@ type Pass struct {
 	challenges memo[*transport.Challenge] // by registry host
 	tags       memo[[]string]             // by canonical name
 	digests    memo[string]               // by canonical name, ":" or "@", reference
-	created    memo[time.Time]            // as digests
+	created    memo[time.Time]            // by canonical name, "@", digest; what is not in the Cache
 	platforms  memo[[]string]             // as digests
 }
 

@@ -3,20 +3,16 @@
 package registry
 
 import (
-	"container/list"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"net/http"
-	"sync"
 	"time"
 )
 
-const (
-	// maxCreated bounds the creation times that are kept in memory; one takes some
-	// 250 bytes. A repository with as many tags as are read (maxTags) fits.
-	maxCreated = 100_000
-	// maxIndexDepth bounds indexes in indexes.
-	maxIndexDepth = 3
-)
+// maxIndexDepth bounds indexes in indexes.
+const maxIndexDepth = 3
 
 // manifest is what is read of an image manifest or an index, which differ by
 // what they have.
@@ -37,59 +33,100 @@ type descriptor struct {
 
 // Created gives the time that the image's configuration says it was made at; of
 // an index, that of linux/amd64, or of the first image if it has none. The zero
-// time is an image that does not say. By digest the answer never changes: the
-// Cache keeps it, and only a tag is resolved again in a later pass.
+// time is an image that does not say. By digest the answer never changes, and the
+// Cache keeps it. Of a tag, it keeps that the tag was read: the next pass asks by
+// HEAD whether its digest moved. A tag never read costs no HEAD.
 func (p *Pass) Created(ctx context.Context, image, tagOrDigest string) (time.Time, error) {
 	a, key, err := p.aboutReference("read the creation time of", image, tagOrDigest)
 	if err != nil {
 		return time.Time{}, err
 	}
-	created, err := p.created.get(ctx, key, func() (time.Time, error) {
-		if validDigest(tagOrDigest) {
-			return a.createdOnce(ctx, tagOrDigest)
-		}
-		digest, err := p.digests.get(ctx, key, func() (string, error) { return a.resolve(ctx, tagOrDigest) })
-		if err != nil {
-			return time.Time{}, err
-		}
-		return a.createdOnce(ctx, digest)
-	})
+	var created time.Time
+	if validDigest(tagOrDigest) {
+		created, err = a.createdOnce(ctx, tagOrDigest, nil)
+	} else {
+		created, err = a.createdOfTag(ctx, key, tagOrDigest)
+	}
 	if err != nil {
 		return time.Time{}, a.failed(err)
 	}
 	return created, nil
 }
 
-// createdOnce asks only for digests that the Client does not know yet.
-func (a *ask) createdOnce(ctx context.Context, digest string) (time.Time, error) {
-	known := a.pass.client.options.Cache
-	if created, found := known.get(digest); found {
-		return created, nil
+func (a *ask) createdOfTag(ctx context.Context, key, tag string) (time.Time, error) {
+	known, mark := a.pass.client.options.Cache, tagMark(key)
+	_, read := known.get(mark)
+	digest, err := a.pass.digests.get(ctx, key, func() (string, error) {
+		if read {
+			return a.resolve(ctx, tag)
+		}
+		return a.firstSight(ctx, tag)
+	})
+	if err != nil {
+		return time.Time{}, err
 	}
-	created, err := a.created(ctx, digest)
-	if err == nil {
-		known.put(digest, created)
+	created, err := a.createdOnce(ctx, digest, nil)
+	if err == nil && !read {
+		known.put(mark, time.Time{})
 	}
 	return created, err
 }
 
-// created follows index, manifest and configuration, each verified by its
-// digest.
-func (a *ask) created(ctx context.Context, digest string) (time.Time, error) {
+// tagMark is what the Cache has of a tag that was read. It is no longer than a digest,
+// however long the name is.
+func tagMark(key string) string {
+	sum := sha256.Sum256([]byte(key))
+	return "tag " + hex.EncodeToString(sum[:])
+}
+
+// firstSight gets the manifest of a tag by GET alone: its bytes have the digest that
+// a HEAD would tell. What is wrong further on is told by who asks for the digest.
+func (a *ask) firstSight(ctx context.Context, tag string) (string, error) {
+	m, digest, err := a.manifest(ctx, tag)
+	if err == nil {
+		_, _ = a.createdOnce(ctx, digest, m)
+	}
+	return digest, err
+}
+
+// createdOnce asks only for digests that the Cache does not know yet. m is the
+// manifest, if somebody has it.
+func (a *ask) createdOnce(ctx context.Context, digest string, m *manifest) (time.Time, error) {
+	known := a.pass.client.options.Cache
+	if created, found := known.get(digest); found {
+		return created, nil
+	}
+	key := a.host.wire.host + "/" + a.repository + "@" + digest
+	created, err := a.pass.created.get(ctx, key, func() (time.Time, error) {
+		created, err := a.created(ctx, digest, m)
+		if err == nil {
+			known.put(digest, created)
+		}
+		return created, err
+	})
+	if err == nil { // The Cache has it now, in fewer bytes.
+		a.pass.created.forget(key, func(time.Time) bool { return true })
+	}
+	return created, err
+}
+
+// created follows index, manifest and configuration, each verified by its digest.
+// What is no image by these does not say when it was made, and never will.
+func (a *ask) created(ctx context.Context, digest string, m *manifest) (created time.Time, err error) {
 	for range maxIndexDepth {
-		m, _, err := a.manifest(ctx, digest)
-		if err != nil {
-			return time.Time{}, err
+		if m == nil {
+			if m, _, err = a.manifest(ctx, digest); err != nil {
+				return time.Time{}, err
+			}
 		}
 		if len(m.Manifests) == 0 {
 			return a.configCreated(ctx, m.Config.Digest)
 		}
-		digest = preferred(m.Manifests).Digest
-		if !validDigest(digest) {
-			return time.Time{}, faultf(NotRegistry, "its index names an image without a digest")
+		if digest, m = preferred(m.Manifests).Digest, nil; !validDigest(digest) {
+			return time.Time{}, nil
 		}
 	}
-	return time.Time{}, faultf(NotRegistry, "its indexes are nested more than %d deep", maxIndexDepth)
+	return time.Time{}, nil
 }
 
 // preferred is linux/amd64, else the first that is for a platform at all:
@@ -110,7 +147,7 @@ func preferred(images []descriptor) descriptor {
 
 func (a *ask) configCreated(ctx context.Context, digest string) (time.Time, error) {
 	if !validDigest(digest) {
-		return time.Time{}, faultf(NotRegistry, "its manifest names no configuration")
+		return time.Time{}, nil
 	}
 	resp, err := a.do(ctx, http.MethodGet, "blobs/"+digest, []string{"*/*"})
 	if err != nil {
@@ -125,50 +162,8 @@ func (a *ask) configCreated(ctx context.Context, digest string) (time.Time, erro
 	var config struct {
 		Created time.Time `json:"created"`
 	}
-	if err := decode(resp, &config); err != nil {
-		return time.Time{}, err
+	if json.Unmarshal(resp.body, &config) != nil {
+		return time.Time{}, nil //nolint:nilerr // it is verified, and says nothing
 	}
 	return config.Created, nil
-}
-
-// createdCache keeps the times that were asked for last, by digest. The zero
-// value is ready.
-type createdCache struct {
-	mu    sync.Mutex
-	byAge list.List // of *createdEntry, the one used last in front
-	known map[string]*list.Element
-}
-
-type createdEntry struct {
-	digest  string
-	created time.Time
-}
-
-func (c *createdCache) get(digest string) (time.Time, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	element, found := c.known[digest]
-	if !found {
-		return time.Time{}, false
-	}
-	c.byAge.MoveToFront(element)
-	entry, ok := element.Value.(*createdEntry)
-	return entry.created, ok
-}
-
-func (c *createdCache) put(digest string, created time.Time) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.known == nil {
-		c.known = make(map[string]*list.Element)
-	}
-	if _, found := c.known[digest]; found {
-		return
-	}
-	c.known[digest] = c.byAge.PushFront(&createdEntry{digest, created})
-	if c.byAge.Len() > maxCreated {
-		if oldest, ok := c.byAge.Remove(c.byAge.Back()).(*createdEntry); ok {
-			delete(c.known, oldest.digest)
-		}
-	}
 }

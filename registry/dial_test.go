@@ -8,9 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
-	"strconv"
 	"testing"
-	"time"
 )
 
 func TestAddressesThatMayBeDialled(t *testing.T) {
@@ -82,25 +80,3 @@ func TestNamesHideNoAddress(t *testing.T) {
 	}
 	_ = conn.Close()
 }
-
-func TestCreatedCacheIsBounded(t *testing.T) {
-	var c createdCache
-	key := strconv.Itoa
-	for i := range maxCreated {
-		c.put(key(i), day)
-	}
-	c.get(key(0)) // used last: it stays
-	for i := range 10 {
-		c.put(key(maxCreated+i), day)
-	}
-	if n := len(c.known); n != maxCreated || c.byAge.Len() != n {
-		t.Errorf("it keeps %d and %d, want %d", n, c.byAge.Len(), maxCreated)
-	}
-	for i, want := range map[int]bool{0: true, 1: false, 10: false, 11: true, maxCreated + 9: true} {
-		if _, found := c.get(key(i)); found != want {
-			t.Errorf("entry %d: found %v, want %v", i, found, want)
-		}
-	}
-}
-
-var day = time.Date(2025, 3, 1, 0, 0, 0, 0, time.UTC)

@@ -82,6 +82,33 @@ func TestOneConnectionServesMany(t *testing.T) {
 	}
 }
 
+// However many ask side by side, without HTTP/2 there are no more connections than
+// requests on their way at one time, and these are used again by the next pass.
+func TestConnectionsAreKept(t *testing.T) {
+	f := newFake(t)
+	f.before = manyLists(3)
+	client := plainClient(f.host)
+	for range 3 {
+		pass := client.Pass()
+		var callers sync.WaitGroup
+		for i := range 100 {
+			callers.Go(func() {
+				if _, err := pass.Tags(t.Context(), fmt.Sprintf("%s/app-%d", f.host, i)); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		callers.Wait()
+	}
+	from := make(map[string]bool)
+	for _, r := range f.requests() {
+		from[r.RemoteAddr] = true
+	}
+	if diff := cmp.Diff(counts{Ping: 1, List: 300}, f.counts()); diff != "" || len(from) > 8 {
+		t.Errorf("over %d connections, want 8 at most; requests (-want +got):\n%s", len(from), diff)
+	}
+}
+
 // Where a registry speaks HTTP/2, all requests go over one connection, those side
 // by side too.
 func TestHTTP2(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"net"
 
 	"github.com/spf13/pflag"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	"github.com/pintle-dev/pintle/reconcile/controller"
@@ -37,6 +38,7 @@ func (l *listening) watch(ctx context.Context, engine watched, p *program, told 
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	served := make(chan error, 1)
+	go receiver.Follow(ctx, l.file, func(err error) { complain(p.stderr, "", err) })
 	go func() {
 		defer cancel()
 		served <- events.Serve(ctx, listener, receiver)
@@ -54,22 +56,30 @@ func (l *listening) add(mgr manager.Manager, o *controller.Options) error {
 	if l.address == "" {
 		return nil
 	}
-	endpoints, err := events.Load(l.file)
-	if err != nil {
-		return err
-	}
 	o.Hints = events.NewInbox()
-	receiver, err := events.New(endpoints, o.Hints.Put)
+	receiver, err := l.receiver(o.Hints)
 	if err != nil {
 		return err
 	}
+	o.Receiver = receiver
 	return mgr.Add(manager.RunnableFunc(func(ctx context.Context) error {
 		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", l.address)
 		if err != nil {
 			return fmt.Errorf("cannot receive events: %w", err)
 		}
+		go receiver.Follow(ctx, l.file, func(err error) {
+			log.FromContext(ctx).Error(err, "events are received as before")
+		})
 		return events.Serve(ctx, listener, receiver)
 	}))
+}
+
+func (l *listening) receiver(inbox *events.Inbox) (*events.Receiver, error) {
+	endpoints, err := events.Load(l.file)
+	if err != nil {
+		return nil, err
+	}
+	return events.New(endpoints, inbox.Put)
 }
 
 // open gives no listener without the flags.
@@ -77,11 +87,7 @@ func (l *listening) open(ctx context.Context, inbox *events.Inbox) (*events.Rece
 	if l.address == "" {
 		return nil, nil, nil
 	}
-	endpoints, err := events.Load(l.file)
-	if err != nil {
-		return nil, nil, err
-	}
-	receiver, err := events.New(endpoints, inbox.Put)
+	receiver, err := l.receiver(inbox)
 	if err != nil {
 		return nil, nil, err
 	}

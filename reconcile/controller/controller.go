@@ -40,6 +40,8 @@ type Options struct {
 	LookEvery time.Duration
 	// Hints of events are taken from here; nil where none can come.
 	Hints *events.Inbox
+	// Receiver is where they come from, to count what it answers; nil without one.
+	Receiver *events.Receiver
 	// Limits bound what registries are asked; nil is the usual.
 	Limits *registry.Limits
 	// Suspend stops all writing to Git.
@@ -79,6 +81,9 @@ func Add(mgr manager.Manager, o Options) error {
 	}
 	if err := policies.add(mgr); err != nil {
 		return fmt.Errorf("cannot set up the controller of policies: %w", err)
+	}
+	if o.Receiver != nil {
+		o.Receiver.Observe(m.event)
 	}
 	if o.Hints != nil {
 		if err := mgr.Add(&hints{inbox: o.Hints, client: mgr.GetClient(), agenda: policies.agenda, wake: wake, now: time.Now}); err != nil {

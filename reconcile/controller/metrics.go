@@ -13,14 +13,15 @@ import (
 
 	"github.com/pintle-dev/pintle/api/v1alpha1"
 	"github.com/pintle-dev/pintle/reconcile"
+	"github.com/pintle-dev/pintle/registry/events"
 )
 
 // metrics are what docs/operations.md lists.
 type metrics struct {
-	resolutions, requests, commits, pushes, races, failures *prometheus.CounterVec
-	vetoes, missing, problems, policies, ready              *prometheus.GaugeVec
-	commitSeconds                                           prometheus.Histogram
-	passSeconds                                             *prometheus.HistogramVec
+	resolutions, requests, events, commits, pushes, races, failures *prometheus.CounterVec
+	vetoes, missing, problems, policies, ready                      *prometheus.GaugeVec
+	commitSeconds                                                   prometheus.Histogram
+	passSeconds                                                     *prometheus.HistogramVec
 
 	mu      sync.Mutex
 	reasons map[types.NamespacedName]string
@@ -36,6 +37,7 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 	m := &metrics{
 		resolutions: counter("resolutions_total", "Looks at a registry for a policy, by result: ok, no_match or failed.", "result"),
 		requests:    counter("registry_requests_total", "Requests to registries; the code is 0 where none came back.", "host", "code"),
+		events:      counter("events_total", "Requests to the receiver of events, by the source of the endpoint and by what came of them.", "source", "result"),
 		commits:     counter("commits_total", "Commits pushed.", "namespace", "repository"),
 		pushes:      counter("pushes_total", "Pushes made.", "namespace", "repository"),
 		races:       counter("lost_races_total", "Pushes that somebody else was faster than; each was decided again.", "namespace", "repository"),
@@ -51,7 +53,7 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 			Help: "Seconds that a pass over a repository takes.", Buckets: []float64{.01, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}}, []string{"namespace", "repository"}),
 		reasons: map[types.NamespacedName]string{},
 	}
-	for _, c := range []prometheus.Collector{m.resolutions, m.requests, m.commits, m.pushes, m.races, m.failures, m.vetoes, m.missing, m.problems, m.ready, m.policies, m.commitSeconds, m.passSeconds} {
+	for _, c := range []prometheus.Collector{m.resolutions, m.requests, m.events, m.commits, m.pushes, m.races, m.failures, m.vetoes, m.missing, m.problems, m.ready, m.policies, m.commitSeconds, m.passSeconds} {
 		if err := registerer.Register(c); err != nil {
 			return nil, err
 		}
@@ -62,6 +64,11 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 // request is a registry.Options.Observe.
 func (m *metrics) request(host string, code int) {
 	m.requests.WithLabelValues(host, strconv.Itoa(code)).Inc()
+}
+
+// event is for events.Receiver.Observe.
+func (m *metrics) event(source events.Source, result string) {
+	m.events.WithLabelValues(string(source), result).Inc()
 }
 
 func (m *metrics) resolved(r reconcile.Resolution) {

@@ -3,6 +3,7 @@
 package events
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -55,9 +57,13 @@ var (
 
 // Receiver is the http.Handler of all endpoints. Make it with New.
 type Receiver struct {
-	doors  map[[32]byte]*door
-	notify func([]Hint)
+	doors   atomic.Pointer[doors]
+	notify  func([]Hint)
+	observe func(source Source, result string)
 }
+
+// doors are by hidden path.
+type doors map[[sha256.Size]byte]*door
 
 // door is what stands before a route.
 type door struct {
@@ -71,30 +77,51 @@ type door struct {
 // of each request that has some, before it answers: notify may not wait, so that
 // senders do not. Inbox.Put does not.
 func New(endpoints []Endpoint, notify func([]Hint)) (*Receiver, error) {
-	receiver := &Receiver{doors: map[[32]byte]*door{}, notify: notify}
+	receiver := &Receiver{notify: notify, observe: func(Source, string) {}}
+	return receiver, receiver.Use(endpoints)
+}
+
+// Use takes other endpoints in place of those so far; after an error these stay. What
+// an endpoint may send does not begin anew.
+func (rc *Receiver) Use(endpoints []Endpoint) error {
+	var before doors
+	if p := rc.doors.Load(); p != nil {
+		before = *p
+	}
+	all := doors{}
 	for i, endpoint := range endpoints {
+		at := hidden(endpoint.Path)
 		route, err := newRoute(endpoint)
-		if err == nil && receiver.doors[hidden(endpoint.Path)] != nil {
+		if err == nil && all[at] != nil {
 			err = errSamePath
 		}
 		if err != nil {
-			return nil, fmt.Errorf("endpoint %d: %w", i+1, err)
+			return fmt.Errorf("endpoint %d: %w", i+1, err)
 		}
-		receiver.doors[hidden(endpoint.Path)] = &door{
-			route:  route,
-			limit:  rate.NewLimiter(perSecond, burst),
-			places: make(chan struct{}, atOnce),
+		all[at] = &door{route: route, limit: rate.NewLimiter(perSecond, burst), places: make(chan struct{}, atOnce)}
+		if known := before[at]; known != nil {
+			all[at].limit, all[at].places = known.limit, known.places
 		}
 	}
-	return receiver, nil
+	rc.doors.Store(&all)
+	return nil
 }
+
+// Observe has each answer told, by who asked (empty where the path is of no endpoint)
+// and what came of it, as docs/operations.md lists. It is for before the first request.
+func (rc *Receiver) Observe(observe func(source Source, result string)) { rc.observe = observe }
 
 var errSamePath = errors.New("path is that of another endpoint: each needs its own")
 
 // ServeHTTP is part of http.Handler. It answers 202 where there are hints, and 204
 // to a genuine event without any, such as a ping or a deletion.
 func (rc *Receiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	hints, reply, err := rc.receive(w, r)
+	door, source := (*rc.doors.Load())[hidden(r.URL.Path)], Source("")
+	if door != nil {
+		source = door.source
+	}
+	hints, reply, err := receive(w, r, door)
+	rc.observe(source, result(hints, err))
 	if err != nil {
 		refuse(w, err)
 		return
@@ -115,9 +142,39 @@ func (rc *Receiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func refuse(w http.ResponseWriter, err error) {
+// refusalOf is what an error means to the sender.
+func refusalOf(err error) refusal {
 	answer := refusal{http.StatusInternalServerError, "the event cannot be read"}
 	errors.As(err, &answer)
+	return answer
+}
+
+// result is the word for what came of a request.
+func result(hints []Hint, err error) string {
+	switch {
+	case err == nil && len(hints) > 0:
+		return "taken"
+	case err == nil:
+		return "no_reason"
+	}
+	switch refusalOf(err).status {
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return "no_proof"
+	case http.StatusNotFound:
+		return "no_endpoint"
+	case http.StatusTooManyRequests:
+		return "too_many"
+	case http.StatusRequestEntityTooLarge:
+		return "too_large"
+	case http.StatusServiceUnavailable:
+		return "no_keys"
+	default:
+		return "malformed"
+	}
+}
+
+func refuse(w http.ResponseWriter, err error) {
+	answer := refusalOf(err)
 	switch answer.status {
 	case http.StatusUnauthorized:
 		w.Header().Set("WWW-Authenticate", `Bearer realm="events"`)
@@ -128,8 +185,7 @@ func refuse(w http.ResponseWriter, err error) {
 }
 
 // receive does the cheap checks first, and reads no body for those who fail them.
-func (rc *Receiver) receive(w http.ResponseWriter, r *http.Request) (hints []Hint, reply map[string]string, err error) {
-	door := rc.doors[hidden(r.URL.Path)]
+func receive(w http.ResponseWriter, r *http.Request, door *door) (hints []Hint, reply map[string]string, err error) {
 	if door == nil {
 		return nil, nil, errUnknown
 	}
