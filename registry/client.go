@@ -32,6 +32,9 @@ type Options struct {
 	// Keychain gives the logins; nil is Docker's: the configuration that `docker
 	// login` writes, and its credential helpers.
 	Keychain authn.Keychain
+	// Ambient gives the logins where Keychain has none for an image: the identity that a
+	// cloud gives this machine. nil is none.
+	Ambient authn.Keychain
 	// Timeout is for one request with the whole of its answer; 0 is 30 s. The waits
 	// for a registry that is out of order grow and shrink with it.
 	Timeout time.Duration
@@ -121,6 +124,8 @@ type host struct {
 	named      http.RoundTripper // wire with our User-Agent, for what go-containerregistry asks
 	client     *http.Client
 	keychain   authn.Keychain
+	ambient    authn.Keychain
+	opened     sync.Map // by repository: the authn.AuthConfig that did, where there are several
 	timeout    time.Duration
 	challenges memo[*transport.Challenge] // one, under ""
 	grants     memo[*grant]               // by repository
@@ -148,7 +153,8 @@ func (c *Client) host(hostport string) (*host, error) {
 		return nil, err
 	}
 	h := &host{
-		name: registry, wire: w, gate: c.options.Limits.gate(hostport, unitOf(c.options.Timeout)), named: transport.NewUserAgent(w, userAgent), keychain: c.options.Keychain, timeout: c.options.Timeout,
+		name: registry, wire: w, gate: c.options.Limits.gate(hostport, unitOf(c.options.Timeout)), named: transport.NewUserAgent(w, userAgent),
+		keychain: c.options.Keychain, ambient: c.options.Ambient, timeout: c.options.Timeout,
 		client: &http.Client{Transport: w, CheckRedirect: w.redirect},
 	}
 	c.hosts[hostport] = h
@@ -189,6 +195,7 @@ type response struct {
 	status int
 	header http.Header
 	body   []byte
+	logins int // how many were refused
 }
 
 // fault is nil for 200, else what the status means.
@@ -197,14 +204,19 @@ func (a *ask) fault(r *response) error {
 		return nil
 	}
 	kind, err := explainStatus(r.status, a.host.wire.host, a.host.wire.pauses.sentence(time.Now()))
+	if r.logins > 1 {
+		return faultf(kind, "%v; so it is with each of the %d logins that fit", err, r.logins)
+	}
 	return &fault{kind: kind, text: err.Error()}
 }
 
 // do sends one request for path (with its query) below /v2/<repository>/ and
-// reads the whole answer, whatever its status. A 401 to a login that may have
-// outlived its time is answered with a new one, once; a 429 with one more request
-// after the wait, if that is short.
+// reads the whole answer, whatever its status. A login that is refused is followed
+// by the next one, and one that may have outlived its time by a new one, once; a 429
+// by one more request after the wait, if that is short.
 func (a *ask) do(ctx context.Context, method, path string, accept []string) (*response, error) {
+	var after *grant
+	a.host.forget(a.repository, func(g *grant) bool { return g.refused.Load() && g.pass != a.pass.number })
 	for renewed, waited := false, false; ; {
 		challenge, err := a.pass.challenges.get(ctx, a.host.wire.host, func() (*transport.Challenge, error) {
 			return a.host.challenge(ctx, a.repository)
@@ -212,7 +224,7 @@ func (a *ask) do(ctx context.Context, method, path string, accept []string) (*re
 		if err != nil {
 			return nil, pingFault(err, a.host.wire)
 		}
-		login, err := a.host.grant(ctx, challenge, a.repository, a.pass.number)
+		login, err := a.host.grant(ctx, challenge, a.repository, a.pass.number, after)
 		if err != nil {
 			return nil, err
 		}
@@ -224,18 +236,20 @@ func (a *ask) do(ctx context.Context, method, path string, accept []string) (*re
 			waited = true
 			continue
 		}
-		if resp.status != http.StatusUnauthorized {
-			login.opened.Store(true)
+		// To a HEAD, a 403 may mean that this registry does not know it.
+		if !refusesLogin(resp.status) || resp.status == http.StatusForbidden && method == http.MethodHead {
+			a.host.welcome(login, a.repository, resp.status)
 			return resp, nil
 		}
-		if renewed || !login.outlived(a.pass.number) {
+		anew := false
+		if after, anew = a.host.rejected(login, a.repository, resp.status, a.pass.number, renewed); anew {
+			renewed = true
+			a.pass.challenges.forget(a.host.wire.host, func(c *transport.Challenge) bool { return c == challenge && !login.isToken() })
+		}
+		if after == nil && !anew {
+			resp.logins = login.tried
 			return resp, nil
 		}
-		renewed = true
-		a.host.refused(login, a.repository)
-		a.pass.challenges.forget(a.host.wire.host, func(c *transport.Challenge) bool {
-			return c == challenge && !strings.EqualFold(c.Scheme, "bearer")
-		})
 	}
 }
 
