@@ -7,7 +7,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -35,6 +34,15 @@ type Options struct {
 	// Ambient gives the logins where Keychain has none for an image: the identity that a
 	// cloud gives this machine. nil is none.
 	Ambient authn.Keychain
+	// AllowPrivate is what may be at a private, shared or loopback address, besides the
+	// hosts of PlainHTTP and Mirrors.
+	AllowPrivate Private
+	// InCluster is for a process in a cluster, where such an address may be anybody's:
+	// the registry of an image is there only if it is allowed. Outside of one,
+	// whoever runs the process named it.
+	InCluster bool
+	// Mirrors are asked in place of registries.
+	Mirrors Mirrors
 	// Timeout is for one request with the whole of its answer; 0 is 30 s. The waits
 	// for a registry that is out of order grow and shrink with it.
 	Timeout time.Duration
@@ -62,7 +70,7 @@ type Options struct {
 // concurrent use; ask through a Pass.
 type Client struct {
 	options Options
-	plain   map[string]bool // HOST or HOST:PORT, lower case
+	plain   hosts
 	passes  atomic.Int64
 
 	mu    sync.Mutex
@@ -83,13 +91,9 @@ func New(options Options) *Client {
 	if options.Cache == nil {
 		options.Cache = &Cache{}
 	}
-	c := &Client{options: options, plain: make(map[string]bool), hosts: make(map[string]*host)}
+	c := &Client{options: options, plain: hosts{}, hosts: make(map[string]*host)}
 	for _, entry := range options.PlainHTTP {
-		entry = strings.ToLower(entry)
-		if _, _, err := net.SplitHostPort(entry); err != nil {
-			entry = strings.Trim(entry, "[]") // HOST alone
-		}
-		c.plain[entry] = true
+		c.plain.add(entry)
 	}
 	return c
 }
@@ -111,8 +115,8 @@ type Pass struct {
 	client     *Client
 	number     int64
 	challenges memo[*transport.Challenge] // by registry host
-	tags       memo[[]string]             // by canonical name
-	digests    memo[string]               // by canonical name, ":" or "@", reference
+	tags       memo[[]string]             // by the name that is asked for
+	digests    memo[string]               // by that name, ":" or "@", reference
 	created    memo[time.Time]            // as digests
 }
 
@@ -131,23 +135,13 @@ type host struct {
 	grants     memo[*grant]               // by repository
 }
 
-// speaksPlain says whether the operator named hostport for plain HTTP.
-func (c *Client) speaksPlain(hostport string) bool {
-	hostport = strings.ToLower(hostport)
-	if c.plain[hostport] {
-		return true
-	}
-	bare, _, err := net.SplitHostPort(hostport)
-	return err == nil && c.plain[bare]
-}
-
 func (c *Client) host(hostport string) (*host, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if h, found := c.hosts[hostport]; found {
 		return h, nil
 	}
-	w := newWire(hostport, c.speaksPlain, c.options)
+	w := newWire(hostport, c.plain, c.options)
 	registry, err := registryName(hostport, w.scheme)
 	if err != nil {
 		return nil, err
@@ -165,29 +159,35 @@ func (c *Client) host(hostport string) (*host, error) {
 type ask struct {
 	pass       *Pass
 	op, image  string // for messages
+	mirror     string // where the image is asked for, if that is not its name
 	host       *host
 	repository string        // path below the host
 	spent      time.Duration // on the way to the registry, without waiting for a turn
 }
 
-// about reads the image's name; canonical is its one spelling.
-func (p *Pass) about(op, image string) (a *ask, canonical string, err error) {
-	canonical, err = Canonical(image)
+// about reads the image's name; asked is the one spelling of where it is asked for.
+func (p *Pass) about(op, image string) (a *ask, asked string, err error) {
+	canonical, err := Canonical(image)
 	if err != nil {
 		return nil, "", err
 	}
-	hostport, repository, _ := strings.Cut(canonical, "/")
+	asked = p.client.options.Mirrors.asked(canonical)
+	hostport, repository, _ := strings.Cut(asked, "/")
 	h, err := p.client.host(hostport)
 	if err != nil {
 		return nil, "", invalid(image, "its first part is no HOST[:PORT]")
 	}
-	return &ask{pass: p, op: op, image: image, host: h, repository: repository}, canonical, nil
+	a = &ask{pass: p, op: op, image: image, host: h, repository: repository}
+	if asked != canonical {
+		a.mirror = asked
+	}
+	return a, asked, nil
 }
 
 // failed makes the *Error of whatever went wrong.
 func (a *ask) failed(err error) error {
 	kind, cause := explain(err, a.host.wire, a.host.timeout)
-	return &Error{Image: a.image, Op: a.op, Kind: kind, Err: cause}
+	return &Error{Image: a.image, Mirror: a.mirror, Op: a.op, Kind: kind, Err: cause}
 }
 
 // response is a whole answer.
