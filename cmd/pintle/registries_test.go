@@ -70,6 +70,7 @@ func TestWrongRegistryFlags(t *testing.T) {
 	w := newWorld(t, gitserver.Options{})
 	for flag, says := range map[string]string{
 		"--registry-mirror=docker.io":       "--registry-mirror docker.io is not HOST=MIRROR[/PREFIX]",
+		"--cloud-identity=ecr,aws":          `--cloud-identity "aws" is no cloud: the names are ecr, gar, acr`,
 		"--allow-private=https://r.example": "--allow-private https://r.example is no HOST[:PORT]",
 	} {
 		for _, command := range [][]string{{"plan", "--repo", w.repo.URL}, {"controller"}} {
