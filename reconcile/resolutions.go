@@ -116,6 +116,9 @@ func (r Resolution) Equal(o Resolution) bool {
 // Resolutions remembers what the registries last said of every policy of a
 // cluster, for all engines of a process. It is safe for concurrent use.
 type Resolutions struct {
+	// Asking is how registries are asked where no policy's login is at hand.
+	Asking registry.Options
+
 	mu     sync.Mutex
 	known  map[string]looked
 	served map[string]served
@@ -290,6 +293,8 @@ func (r *Resolutions) resolve(_ context.Context, policies []declared) (map[strin
 
 // unasked is without a login: nobody's is at hand here.
 func (r *Resolutions) unasked() resolution {
-	client := registry.New(registry.Options{Keychain: authn.NewMultiKeychain()})
+	asking := r.Asking
+	asking.Keychain, asking.Ambient = authn.NewMultiKeychain(), nil
+	client := registry.New(asking)
 	return resolution{client: client, pass: client.Pass()}
 }

@@ -7,7 +7,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -32,6 +31,18 @@ type Options struct {
 	// Keychain gives the logins; nil is Docker's: the configuration that `docker
 	// login` writes, and its credential helpers.
 	Keychain authn.Keychain
+	// Ambient gives the logins where Keychain has none for an image: the identity that a
+	// cloud gives this machine. nil is none.
+	Ambient authn.Keychain
+	// AllowPrivate is what may be at a private, shared or loopback address, besides the
+	// hosts of PlainHTTP and Mirrors.
+	AllowPrivate Private
+	// InCluster is for a process in a cluster, where such an address may be anybody's:
+	// the registry of an image is there only if it is allowed. Outside of one,
+	// whoever runs the process named it.
+	InCluster bool
+	// Mirrors are asked in place of registries.
+	Mirrors Mirrors
 	// Timeout is for one request with the whole of its answer; 0 is 30 s. The waits
 	// for a registry that is out of order grow and shrink with it.
 	Timeout time.Duration
@@ -59,7 +70,7 @@ type Options struct {
 // concurrent use; ask through a Pass.
 type Client struct {
 	options Options
-	plain   map[string]bool // HOST or HOST:PORT, lower case
+	plain   hosts
 	passes  atomic.Int64
 
 	mu    sync.Mutex
@@ -80,13 +91,9 @@ func New(options Options) *Client {
 	if options.Cache == nil {
 		options.Cache = &Cache{}
 	}
-	c := &Client{options: options, plain: make(map[string]bool), hosts: make(map[string]*host)}
+	c := &Client{options: options, plain: hosts{}, hosts: make(map[string]*host)}
 	for _, entry := range options.PlainHTTP {
-		entry = strings.ToLower(entry)
-		if _, _, err := net.SplitHostPort(entry); err != nil {
-			entry = strings.Trim(entry, "[]") // HOST alone
-		}
-		c.plain[entry] = true
+		c.plain.add(entry)
 	}
 	return c
 }
@@ -109,9 +116,9 @@ type Pass struct {
 	client     *Client
 	number     int64
 	challenges memo[*transport.Challenge] // by registry host
-	tags       memo[[]string]             // by canonical name
-	digests    memo[string]               // by canonical name, ":" or "@", reference
-	created    memo[time.Time]            // by canonical name, "@", digest; what is not in the Cache
+	tags       memo[[]string]             // by the name that is asked for
+	digests    memo[string]               // by that name, ":" or "@", reference
+	created    memo[time.Time]            // by that name, "@", digest; what is not in the Cache
 	platforms  memo[[]string]             // as digests
 }
 
@@ -123,19 +130,11 @@ type host struct {
 	named      http.RoundTripper // wire with our User-Agent, for what go-containerregistry asks
 	client     *http.Client
 	keychain   authn.Keychain
+	ambient    authn.Keychain
+	opened     sync.Map // by repository: the authn.AuthConfig that did, where there are several
 	timeout    time.Duration
 	challenges memo[*transport.Challenge] // one, under ""
 	grants     memo[*grant]               // by repository
-}
-
-// speaksPlain says whether the operator named hostport for plain HTTP.
-func (c *Client) speaksPlain(hostport string) bool {
-	hostport = strings.ToLower(hostport)
-	if c.plain[hostport] {
-		return true
-	}
-	bare, _, err := net.SplitHostPort(hostport)
-	return err == nil && c.plain[bare]
 }
 
 func (c *Client) host(hostport string) (*host, error) {
@@ -144,13 +143,14 @@ func (c *Client) host(hostport string) (*host, error) {
 	if h, found := c.hosts[hostport]; found {
 		return h, nil
 	}
-	w := newWire(hostport, c.speaksPlain, c.options)
+	w := newWire(hostport, c.plain, c.options)
 	registry, err := registryName(hostport, w.scheme)
 	if err != nil {
 		return nil, err
 	}
 	h := &host{
-		name: registry, wire: w, gate: c.options.Limits.gate(hostport, unitOf(c.options.Timeout)), named: transport.NewUserAgent(w, userAgent), keychain: c.options.Keychain, timeout: c.options.Timeout,
+		name: registry, wire: w, gate: c.options.Limits.gate(hostport, unitOf(c.options.Timeout)), named: transport.NewUserAgent(w, userAgent),
+		keychain: c.options.Keychain, ambient: c.options.Ambient, timeout: c.options.Timeout,
 		client: &http.Client{Transport: w, CheckRedirect: w.redirect},
 	}
 	c.hosts[hostport] = h
@@ -161,29 +161,35 @@ func (c *Client) host(hostport string) (*host, error) {
 type ask struct {
 	pass       *Pass
 	op, image  string // for messages
+	mirror     string // where the image is asked for, if that is not its name
 	host       *host
 	repository string        // path below the host
 	spent      time.Duration // on the way to the registry, without waiting for a turn
 }
 
-// about reads the image's name; canonical is its one spelling.
-func (p *Pass) about(op, image string) (a *ask, canonical string, err error) {
-	canonical, err = Canonical(image)
+// about reads the image's name; asked is the one spelling of where it is asked for.
+func (p *Pass) about(op, image string) (a *ask, asked string, err error) {
+	canonical, err := Canonical(image)
 	if err != nil {
 		return nil, "", err
 	}
-	hostport, repository, _ := strings.Cut(canonical, "/")
+	asked = p.client.options.Mirrors.asked(canonical)
+	hostport, repository, _ := strings.Cut(asked, "/")
 	h, err := p.client.host(hostport)
 	if err != nil {
 		return nil, "", invalid(image, "its first part is no HOST[:PORT]")
 	}
-	return &ask{pass: p, op: op, image: image, host: h, repository: repository}, canonical, nil
+	a = &ask{pass: p, op: op, image: image, host: h, repository: repository}
+	if asked != canonical {
+		a.mirror = asked
+	}
+	return a, asked, nil
 }
 
 // failed makes the *Error of whatever went wrong.
 func (a *ask) failed(err error) error {
 	kind, cause := explain(err, a.host.wire, a.host.timeout)
-	return &Error{Image: a.image, Op: a.op, Kind: kind, Err: cause}
+	return &Error{Image: a.image, Mirror: a.mirror, Op: a.op, Kind: kind, Err: cause}
 }
 
 // response is a whole answer.
@@ -191,6 +197,7 @@ type response struct {
 	status int
 	header http.Header
 	body   []byte
+	logins int // how many were refused
 }
 
 // fault is nil for 200, else what the status means.
@@ -199,14 +206,19 @@ func (a *ask) fault(r *response) error {
 		return nil
 	}
 	kind, err := explainStatus(r.status, a.host.wire.host, a.host.wire.pauses.sentence(time.Now()))
+	if r.logins > 1 {
+		return faultf(kind, "%v; so it is with each of the %d logins that fit", err, r.logins)
+	}
 	return &fault{kind: kind, text: err.Error()}
 }
 
 // do sends one request for path (with its query) below /v2/<repository>/ and
-// reads the whole answer, whatever its status. A 401 to a login that may have
-// outlived its time is answered with a new one, once; a 429 with one more request
-// after the wait, if that is short.
+// reads the whole answer, whatever its status. A login that is refused is followed
+// by the next one, and one that may have outlived its time by a new one, once; a 429
+// by one more request after the wait, if that is short.
 func (a *ask) do(ctx context.Context, method, path string, accept []string) (*response, error) {
+	var after *grant
+	a.host.forget(a.repository, func(g *grant) bool { return g.refused.Load() && g.pass != a.pass.number })
 	for renewed, waited := false, false; ; {
 		challenge, err := a.pass.challenges.get(ctx, a.host.wire.host, func() (*transport.Challenge, error) {
 			return a.host.challenge(ctx, a.repository)
@@ -214,7 +226,7 @@ func (a *ask) do(ctx context.Context, method, path string, accept []string) (*re
 		if err != nil {
 			return nil, pingFault(err, a.host.wire)
 		}
-		login, err := a.host.grant(ctx, challenge, a.repository, a.pass.number)
+		login, err := a.host.grant(ctx, challenge, a.repository, a.pass.number, after)
 		if err != nil {
 			return nil, err
 		}
@@ -226,18 +238,20 @@ func (a *ask) do(ctx context.Context, method, path string, accept []string) (*re
 			waited = true
 			continue
 		}
-		if resp.status != http.StatusUnauthorized {
-			login.opened.Store(true)
+		// To a HEAD, a 403 may mean that this registry does not know it.
+		if !refusesLogin(resp.status) || resp.status == http.StatusForbidden && method == http.MethodHead {
+			a.host.welcome(login, a.repository, resp.status)
 			return resp, nil
 		}
-		if renewed || !login.outlived(a.pass.number) {
+		anew := false
+		if after, anew = a.host.rejected(login, a.repository, resp.status, a.pass.number, renewed); anew {
+			renewed = true
+			a.pass.challenges.forget(a.host.wire.host, func(c *transport.Challenge) bool { return c == challenge && !login.isToken() })
+		}
+		if after == nil && !anew {
+			resp.logins = login.tried
 			return resp, nil
 		}
-		renewed = true
-		a.host.refused(login, a.repository)
-		a.pass.challenges.forget(a.host.wire.host, func(c *transport.Challenge) bool {
-			return c == challenge && !strings.EqualFold(c.Scheme, "bearer")
-		})
 	}
 }
 

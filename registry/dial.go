@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -28,8 +29,10 @@ var metadata = [...]netip.Addr{
 }
 
 var (
-	sharedSpace = netip.MustParsePrefix("100.64.0.0/10") // RFC 6598, carrier-grade NAT
-	nat64       = netip.MustParsePrefix("64:ff9b::/96")  // RFC 6052
+	sharedSpace = netip.MustParsePrefix("100.64.0.0/10")  // RFC 6598, carrier-grade NAT
+	nat64       = netip.MustParsePrefix("64:ff9b::/96")   // RFC 6052
+	ownNAT64    = netip.MustParsePrefix("64:ff9b:1::/48") // RFC 8215, mostly with a length of 96
+	sixToFour   = netip.MustParsePrefix("2002::/16")      // RFC 3056
 )
 
 // refusedAlways says whether nothing may be dialled there, whoever names it.
@@ -48,13 +51,16 @@ func inside(ip netip.Addr) bool {
 	return ip.IsLoopback() || ip.IsPrivate() || sharedSpace.Contains(ip)
 }
 
-// plainAddress takes an address out of its IPv6 wrappings (mapped, NAT64), so
+// plainAddress takes an address out of its IPv6 wrappings (mapped, NAT64, 6to4), so
 // that 169.254.169.254 is known in each spelling.
 func plainAddress(ip netip.Addr) netip.Addr {
 	ip = ip.Unmap().WithZone("")
-	if nat64.Contains(ip) {
-		b := ip.As16()
+	b := ip.As16()
+	switch {
+	case nat64.Contains(ip), ownNAT64.Contains(ip):
 		return netip.AddrFrom4([4]byte(b[12:]))
+	case sixToFour.Contains(ip):
+		return netip.AddrFrom4([4]byte(b[2:6]))
 	}
 	return ip
 }
@@ -62,16 +68,16 @@ func plainAddress(ip netip.Addr) netip.Addr {
 // dialer opens the connections for one registry and checks each address after
 // the name was looked up, so that no name can hide one.
 type dialer struct {
-	own     string                     // host:port of the registry
-	trusted func(hostport string) bool // hosts that the operator named
+	own     string // host:port of the registry
+	word    word
 	proxy   func(*url.URL) (*url.URL, error)
 	proxies sync.Map // host:port of proxies in use: operator's word too
 
 	wasInside, wasOutside atomic.Bool // where the registry itself was found so far
 }
 
-func newDialer(own string, trusted func(string) bool) *dialer {
-	return &dialer{own: own, trusted: trusted, proxy: httpproxy.FromEnvironment().ProxyFunc()}
+func newDialer(own string, word word) *dialer {
+	return &dialer{own: own, word: word, proxy: httpproxy.FromEnvironment().ProxyFunc()}
 }
 
 // proxyFor is http.Transport's Proxy. Unlike http.ProxyFromEnvironment it reads
@@ -107,22 +113,28 @@ func (d *dialer) check(hostport string, ip netip.Addr) error {
 	if refusedAlways(ip) {
 		return faultf(Unavailable, "%s is at %s, a link-local, metadata, multicast or unspecified address, which is never asked", hostport, ip)
 	}
-	if hostport == d.own {
-		if inside(ip) {
-			d.wasInside.Store(true)
-		} else {
-			d.wasOutside.Store(true)
-		}
+	own := hostport == d.own
+	switch {
+	case own && inside(ip):
+		d.wasInside.Store(true)
+	case own:
+		d.wasOutside.Store(true)
+	}
+	if _, proxy := d.proxies.Load(hostport); proxy || !inside(ip) || d.word.allows(hostport, ip) {
 		return nil
 	}
-	if _, proxy := d.proxies.Load(hostport); proxy || !inside(ip) || d.trusted(hostport) {
+	name := withoutPort(hostport)
+	switch {
+	case own && d.word.inCluster:
+		return faultf(Unavailable, "%s is at the private address %s, which may be anybody's in a cluster: if that is meant, allow it with `--allow-private %s`", name, ip, name)
+	case own, !d.word.inCluster && d.wasInside.Load() && !d.wasOutside.Load():
 		return nil
 	}
-	if d.wasInside.Load() && !d.wasOutside.Load() {
-		return nil
-	}
-	return faultf(Unavailable, "%s sends to %s, which is at the private address %s: a public registry may not", d.own, hostport, ip)
+	return faultf(Unavailable, "%s sends to %s, which is at the private address %s: if that is meant, allow it with `--allow-private %s`", withoutPort(d.own), name, ip, name)
 }
+
+// withoutPort leaves out the port that https has by itself.
+func withoutPort(hostport string) string { return strings.TrimSuffix(hostport, ":443") }
 
 // hostPort gives host:port of a URL, with the scheme's default port.
 func hostPort(u *url.URL) string {

@@ -20,9 +20,11 @@
 //
 //   - link-local, multicast, unspecified and cloud metadata addresses are refused
 //     whoever names them;
-//   - the host that an image names may be on a loopback or private address;
+//   - the host that an image names may be on a loopback or private address, in a
+//     cluster only if the operator allowed it (Options.AllowPrivate, PlainHTTP and
+//     Mirrors);
 //   - any other host (a token service, a redirect) may be there only if the
-//     operator named it in Options.PlainHTTP, or if the registry itself is on
+//     operator allowed it, or, outside of a cluster, if the registry itself is on
 //     such addresses alone.
 //
 // Behind a proxy (HTTPS_PROXY, NO_PROXY) the proxy looks names up, so that only

@@ -43,15 +43,20 @@ func (k Kind) String() string {
 // Error is every error of this package. Its text is for people and holds no
 // credential; callers branch on Kind.
 type Error struct {
-	Image string // what was asked about, as the caller wrote it
-	Op    string // what failed, such as "list tags of"
-	Kind  Kind
-	Err   error
+	Image  string // what was asked about, as the caller wrote it
+	Mirror string // where it was asked, if that is another name
+	Op     string // what failed, such as "list tags of"
+	Kind   Kind
+	Err    error
 }
 
 // Error reads "cannot list tags of ghcr.io/acme/podinfo: <why>".
 func (e *Error) Error() string {
-	return fmt.Sprintf("cannot %s %s: %v", e.Op, printable(e.Image), e.Err)
+	at := ""
+	if e.Mirror != "" {
+		at = " at its mirror " + printable(e.Mirror)
+	}
+	return fmt.Sprintf("cannot %s %s%s: %v", e.Op, printable(e.Image), at, e.Err)
 }
 
 // Unwrap gives the cause, so that errors.Is finds context.Canceled.

@@ -5,6 +5,7 @@ package registry
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -18,20 +19,38 @@ import (
 // tokenMargin is how long before its end a token is replaced.
 const tokenMargin = 10 * time.Second
 
+// renewForbidden is how old a login must be for a 403 to mean that it has ended, as
+// it does at Amazon ECR after twelve hours.
+const renewForbidden = time.Hour
+
 // grant is what opens one repository: the value of the Authorization header.
 type grant struct {
 	header  string
 	expires time.Time // zero: until a 401
 	by      *transport.Challenge
 	pass    int64       // the pass that asked for it
+	since   time.Time   // when it was asked for
 	opened  atomic.Bool // it was good once
+	refused atomic.Bool // so is each login before it, and there is none after it
+
+	login authn.AuthConfig
+	tried int     // logins, with this one
+	rest  []login // those to try if it is refused
 }
 
-// outlived says whether a 401 may be due to the age of a login: a new one is
-// worth asking for. One of this pass that never opened anything is just wrong.
-func (g *grant) outlived(pass int64) bool { return g.opened.Load() || g.pass != pass }
+// outlived says whether a refusal may be due to the age of a login: a new one, or
+// another one, is worth asking for. One of this pass that never opened anything is
+// just wrong.
+func (g *grant) outlived(status int, pass int64, now time.Time) bool {
+	if status == http.StatusForbidden {
+		return g.opened.Load() && (g.tried > 1 || !g.isToken() && now.Sub(g.since) > renewForbidden)
+	}
+	return g.opened.Load() || g.pass != pass
+}
 
 func (g *grant) expired(now time.Time) bool { return !g.expires.IsZero() && !now.Before(g.expires) }
+
+func (g *grant) isToken() bool { return strings.EqualFold(g.by.Scheme, "bearer") }
 
 // challenge pings the registry once, to learn how it wants logins. Faults are
 // not remembered here; a Pass does that. It is for the sake of a repository.
@@ -46,62 +65,72 @@ func (h *host) challenge(ctx context.Context, repository string) (*transport.Cha
 }
 
 // grant gives the login for a repository, asking the token service at most once
-// while the token lasts.
-func (h *host) grant(ctx context.Context, challenge *transport.Challenge, repository string, pass int64) (*grant, error) {
-	h.grants.forget(repository, func(g *grant) bool { return g.expired(time.Now()) })
-	return h.grants.get(ctx, repository, func() (*grant, error) {
-		g, err := h.logIn(ctx, challenge, repository)
+// while the token lasts. after, if there is one, was refused: the next login has
+// its turn.
+func (h *host) grant(ctx context.Context, challenge *transport.Challenge, repository string, pass int64, after *grant) (*grant, error) {
+	over := func(g *grant) bool { return g == after || g.expired(time.Now()) }
+	return h.grants.getUnless(ctx, repository, over, func() (*grant, error) {
+		logins, tried, err := []login(nil), 0, error(nil)
+		if after != nil {
+			logins, tried = after.rest, after.tried
+		} else if logins, err = h.logins(ctx, repository); err != nil {
+			return nil, err
+		}
+		g, err := h.open(ctx, challenge, repository, logins)
 		if err != nil {
 			return nil, err
 		}
-		g.pass = pass
+		g.pass, g.tried = pass, g.tried+tried
 		return g, nil
 	})
 }
 
-func (h *host) logIn(ctx context.Context, challenge *transport.Challenge, repository string) (*grant, error) {
-	repo := h.name.Repo(repository)
-	login, err := h.login(ctx, repo)
-	if err != nil {
-		return nil, faultf(Unauthorized, "the Docker configuration or its credential helper gives no login for %s", h.wire.host)
+// open takes the first login that the token service does not refuse.
+func (h *host) open(ctx context.Context, challenge *transport.Challenge, repository string, logins []login) (*grant, error) {
+	var refusal error
+	for i, l := range logins {
+		g, err := h.logIn(ctx, challenge, repository, l)
+		if err == nil {
+			g.tried, g.rest = i+1, logins[i+1:]
+			return g, nil
+		}
+		if refusal == nil {
+			refusal = err
+		}
+		if answer, ok := errors.AsType[*transport.Error](err); !ok || !refusesLogin(answer.StatusCode) {
+			return nil, err
+		}
 	}
-	g := &grant{by: challenge, header: basicHeader(login)}
-	if login.RegistryToken != "" {
-		g.header = "Bearer " + login.RegistryToken
+	return nil, refusal
+}
+
+func (h *host) logIn(ctx context.Context, challenge *transport.Challenge, repository string, l login) (*grant, error) {
+	g := &grant{by: challenge, header: basicHeader(&l.AuthConfig), expires: l.expires, since: time.Now(), login: l.AuthConfig}
+	if l.RegistryToken != "" {
+		g.header = "Bearer " + l.RegistryToken
 		return g, nil
 	}
-	if !strings.EqualFold(challenge.Scheme, "bearer") {
+	if !g.isToken() {
 		return g, nil
 	}
 	var token *transport.Token
-	var asked time.Time
-	err = h.inTurn(ctx, repository, false, false, func(ctx context.Context) (int, error) {
-		asked = time.Now()
-		token, err = transport.Exchange(ctx, h.name, authn.FromConfig(*login), h.named, []string{repo.Scope(transport.PullScope)}, challenge)
+	err := h.inTurn(ctx, repository, false, false, func(ctx context.Context) (_ int, err error) {
+		g.since = time.Now()
+		scopes := []string{h.name.Repo(repository).Scope(transport.PullScope)}
+		token, err = transport.Exchange(ctx, h.name, authn.FromConfig(l.AuthConfig), h.named, scopes, challenge)
 		return http.StatusOK, err
 	})
 	if err != nil {
 		return nil, err
 	}
-	g.header = "Bearer " + token.Token
+	g.header, g.expires = "Bearer "+token.Token, time.Time{}
 	if token.Token == "" {
 		g.header = "Bearer " + token.AccessToken
 	}
 	if life := time.Duration(token.ExpiresIn) * time.Second; life > 2*tokenMargin {
-		g.expires = asked.Add(life - tokenMargin)
+		g.expires = g.since.Add(life - tokenMargin)
 	}
 	return g, nil
-}
-
-// login asks the keychain.
-func (h *host) login(ctx context.Context, repo name.Repository) (*authn.AuthConfig, error) {
-	ctx, cancel := context.WithTimeout(ctx, h.timeout)
-	defer cancel()
-	authenticator, err := authn.Resolve(ctx, h.keychain, repo)
-	if err != nil {
-		return nil, err
-	}
-	return authn.Authorization(ctx, authenticator)
 }
 
 // inTurn does one request when its turn comes, and within the time that a request
@@ -142,13 +171,18 @@ func (h *host) turn(ctx context.Context, repository string, pull bool) (*turn, e
 	}
 }
 
-// refused makes place for a new login after a 401, and for a new ping where the
-// registry may have changed how it wants logins.
-func (h *host) refused(g *grant, repository string) {
-	h.grants.forget(repository, func(kept *grant) bool { return kept == g })
-	if !strings.EqualFold(g.by.Scheme, "bearer") {
-		h.challenges.forget("", func(kept *transport.Challenge) bool { return kept == g.by })
-	}
+// forget makes place for a new login, and for a new ping where the registry may have
+// changed how it wants logins.
+func (h *host) forget(repository string, stale func(*grant) bool) {
+	h.grants.forget(repository, func(g *grant) bool {
+		if !stale(g) {
+			return false
+		}
+		if !g.isToken() {
+			h.challenges.forget("", func(kept *transport.Challenge) bool { return kept == g.by })
+		}
+		return true
+	})
 }
 
 func basicHeader(login *authn.AuthConfig) string {

@@ -26,12 +26,26 @@ type answer[V any] struct {
 	abandoned bool
 }
 
+func (a *answer[V]) settled() bool {
+	select {
+	case <-a.done:
+		return true
+	default: // being fetched
+		return false
+	}
+}
+
 // get gives the remembered answer or fetches it. ctx is that of fetch too.
 func (m *memo[V]) get(ctx context.Context, key string, fetch func() (V, error)) (V, error) {
+	return m.getUnless(ctx, key, func(V) bool { return false }, fetch)
+}
+
+// getUnless is get where an answer that is stale counts for nothing.
+func (m *memo[V]) getUnless(ctx context.Context, key string, stale func(V) bool, fetch func() (V, error)) (V, error) {
 	for {
 		m.mu.Lock()
 		a, found := m.answers[key]
-		if !found {
+		if !found || a.settled() && stale(a.value) {
 			a = &answer[V]{done: make(chan struct{})}
 			if m.answers == nil {
 				m.answers = make(map[string]*answer[V])
@@ -73,15 +87,7 @@ func (m *memo[V]) settle(ctx context.Context, key string, a *answer[V], fetch fu
 func (m *memo[V]) forget(key string, stale func(V) bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	a, found := m.answers[key]
-	if !found {
-		return
-	}
-	select {
-	case <-a.done:
-		if stale(a.value) {
-			delete(m.answers, key)
-		}
-	default: // being fetched anew
+	if a, found := m.answers[key]; found && a.settled() && stale(a.value) {
+		delete(m.answers, key)
 	}
 }

@@ -35,20 +35,21 @@ var errHTTPS = errors.New("HTTPS to a registry that speaks plain HTTP")
 type wire struct {
 	host    string // HOST[:PORT] of the registry, as in its URLs
 	scheme  string // "http" only where the operator said so
+	plain   hosts  // those that the operator said so of
 	dialer  *dialer
 	base    *http.Transport
 	observe func(host string, code int) // may be nil
 	pauses  pauses
 }
 
-func newWire(host string, plainHTTP func(hostport string) bool, options Options) *wire {
+func newWire(host string, plain hosts, options Options) *wire {
 	own := &url.URL{Scheme: "https", Host: host}
-	if plainHTTP(hostPort(&url.URL{Scheme: "http", Host: host})) {
+	if plain.name(hostPort(&url.URL{Scheme: "http", Host: host})) {
 		own.Scheme = "http"
 	}
-	d := newDialer(hostPort(own), plainHTTP)
+	d := newDialer(hostPort(own), newWord(options))
 	return &wire{
-		host: host, scheme: own.Scheme, dialer: d, observe: options.Observe, pauses: pauses{unit: unitOf(options.Timeout)},
+		host: host, scheme: own.Scheme, plain: plain, dialer: d, observe: options.Observe, pauses: pauses{unit: unitOf(options.Timeout)},
 		base: &http.Transport{
 			Proxy:                  d.proxyFor,
 			DialContext:            d.dial,
@@ -129,7 +130,7 @@ func (w *wire) admitScheme(u *url.URL) error {
 		return faultf(Unavailable, "%s leads to plain HTTP: if that is meant, allow it with `--plain-http %s`", w.host, w.host)
 	case own && u.Scheme == "https" && w.scheme == "http":
 		return errHTTPS
-	case u.Scheme == "http" && (w.scheme == "https" || !w.dialer.trusted(hostPort(u))):
+	case u.Scheme == "http" && (w.scheme == "https" || !w.plain.name(hostPort(u))):
 		return faultf(Unavailable, "%s sends to plain HTTP on another host, which is not followed", w.host)
 	}
 	return nil

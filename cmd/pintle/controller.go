@@ -43,6 +43,7 @@ type controllerOptions struct {
 	electionSpace string
 	listening     listening
 	perSecond     float64
+	registries    registryFlags
 }
 
 func newController(p *program) *cobra.Command {
@@ -70,6 +71,7 @@ It runs until a signal, and then finishes the push that is under way.`,
 	flags.StringArrayVar(&o.PlainHTTP, "plain-http", nil, "registry or Git server `HOST[:PORT]` that speaks HTTP without TLS (repeatable)")
 	o.listening.bind(flags)
 	bindRegistryQPS(flags, &o.perSecond)
+	o.registries.bind(flags)
 	flags.DurationVar(&o.Quiet, "quiet-period", defaultQuiet, "how long a repository gathers changes after a push; at most 30s")
 	flags.BoolVar(&o.Suspend, "suspend", false, "write nothing to Git: decide, and say in the status what waits")
 	return command
@@ -85,6 +87,11 @@ func runController(ctx context.Context, o controllerOptions, log io.Writer) erro
 	if o.perSecond <= 0 {
 		return usageError{errors.New("--registry-qps must be above 0")}
 	}
+	asking, err := o.registries.asking()
+	if err != nil {
+		return err
+	}
+	o.Asking = asking
 	config, err := o.cluster.config()
 	if err != nil {
 		return err

@@ -19,6 +19,7 @@ type options struct {
 	repo, branch, policies string
 	plainHTTP              []string
 	perSecond              float64
+	registries             registryFlags
 	cacheDir               string
 	gitUsername            string
 	gitPasswordFile        string
@@ -39,6 +40,7 @@ func (o *options) bind(command *cobra.Command) {
 	flags.StringVar(&o.policies, "policies", "", "file or folder with the policies (default: those in the repository)")
 	flags.StringArrayVar(&o.plainHTTP, "plain-http", nil, plainHTTPUsage)
 	bindRegistryQPS(flags, &o.perSecond)
+	o.registries.bind(flags)
 	flags.StringVar(&o.cacheDir, "cache-dir", "", "`folder` to keep in, for the next run, when digests were first seen (for spec.minimumAge) and what never changes of images")
 	flags.StringVar(&o.gitUsername, "git-username", "", "user name for Git over HTTP(S)")
 	flags.StringVar(&o.gitPasswordFile, "git-password-file", "", "file with the password or token for Git over HTTP(S)")
@@ -54,11 +56,14 @@ func (o *options) asking() (registry.Options, error) {
 	if o.perSecond <= 0 {
 		return registry.Options{}, usageError{errors.New("--registry-qps must be above 0")}
 	}
-	asking := registry.Options{PlainHTTP: o.plainHTTP, Limits: registry.NewLimits(o.perSecond)}
+	asking, err := o.registries.asking()
+	if err != nil {
+		return asking, err
+	}
+	asking.PlainHTTP, asking.Limits = o.plainHTTP, registry.NewLimits(o.perSecond)
 	if o.cacheDir == "" {
 		return asking, nil
 	}
-	var err error
 	asking.Cache, err = registry.OpenCache(o.cacheDir)
 	return asking, err
 }

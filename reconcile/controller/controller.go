@@ -34,6 +34,9 @@ type Options struct {
 	// PlainHTTP lists the hosts, HOST or HOST:PORT, of registries and Git servers that
 	// are spoken to without TLS.
 	PlainHTTP []string
+	// Asking is how registries are asked, besides PlainHTTP, Limits and the logins that
+	// policies name.
+	Asking registry.Options
 	// Quiet is how long a repository gathers changes after a push.
 	Quiet time.Duration
 	// LookEvery is how often the tip of an idle repository is looked up; 0 is 30 s.
@@ -66,7 +69,10 @@ func Add(mgr manager.Manager, o Options) error {
 	if err != nil {
 		return fmt.Errorf("cannot register metrics: %w", err)
 	}
+	asking := o.Asking
+	asking.PlainHTTP, asking.Limits, asking.Observe, asking.InCluster = o.PlainHTTP, o.Limits, m.request, true
 	resolutions := engine.NewResolutions()
+	resolutions.Asking = asking
 	repositories, err := newRepositories(o.PlainHTTP, resolutions)
 	if err != nil {
 		return err
@@ -75,7 +81,7 @@ func Add(mgr manager.Manager, o Options) error {
 	wake := newWake(gates, time.Now)
 	policies := &policyReconciler{
 		client:   mgr.GetClient(),
-		accounts: newAccounts(mgr.GetAPIReader(), registry.Options{PlainHTTP: o.PlainHTTP, Limits: o.Limits, Observe: m.request}),
+		accounts: newAccounts(mgr.GetAPIReader(), asking),
 		agenda:   newAgenda(), crowds: newCrowds(perRegistry), resolutions: resolutions, board: board, wake: wake, metrics: m,
 		recorder: mgr.GetEventRecorder("pintle"), suspended: o.Suspend, now: time.Now,
 	}

@@ -123,7 +123,7 @@ func wrongPolicies() map[string]wrongPolicy {
 		"no-image": inSpec(func(w *world, s *spec) { s.Image = w.image("missing") }, "Failed", false, "cannot list tags of", "missing"),
 		"refused":  inSpec(func(_ *world, s *spec) { s.Image = "127.0.0.1:1/app" }, "Failed", false, "127.0.0.1:1", "refused"),
 		"internal": inSpec(func(_ *world, s *spec) { s.Image = "169.254.169.254/app" }, "Failed", false, "169.254.169.254", "link-local"),
-		"plain":    inSpec(func(_ *world, s *spec) { s.Image = strings.Replace(s.Image, "127.0.0.1", "localhost", 1) }, "Failed", false, "localhost", "--plain-http localhost"),
+		"plain":    inSpec(func(_ *world, s *spec) { s.Image = strings.Replace(s.Image, "127.0.0.1", "localhost", 1) }, "Failed", false, "localhost", "--allow-private localhost"),
 		"account": inSpec(func(_ *world, s *spec) { s.Registry = &v1alpha1.RegistryAccess{ServiceAccountName: "nobody"} }, "Failed", false,
 			"ServiceAccount", "/nobody", "spec.registry.serviceAccountName", "create it, or name another"),
 		"no-secret": inSecret(nothing, (*world).pullSecret, "pull-no-secret", "spec.registry.secretRef", "create it, or name another"),

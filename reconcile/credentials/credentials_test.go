@@ -7,8 +7,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
-	"log"
 	"net"
 	"net/http/httptest"
 	"os"
@@ -19,8 +17,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/google/go-containerregistry/pkg/authn"
-	inprocess "github.com/google/go-containerregistry/pkg/registry"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -29,11 +25,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
 	"github.com/pintle-dev/pintle/api/v1alpha1"
-	"github.com/pintle-dev/pintle/fixtures/images"
-	"github.com/pintle-dev/pintle/fixtures/parts"
 	"github.com/pintle-dev/pintle/gitwriter/mirror"
 	"github.com/pintle-dev/pintle/reconcile/credentials"
-	"github.com/pintle-dev/pintle/registry"
 )
 
 // marker stands in Secrets where no error may show it.
@@ -412,59 +405,6 @@ func TestGit(t *testing.T) {
 	}
 	_, err := credentials.Git(t.Context(), cluster(), "prod", git())
 	wantError(t, err, credentials.Error{Namespace: "prod", Kind: "Secret", Name: "git", Field: "spec.credentials.secretRef", Reason: credentials.NotFound})
-}
-
-// A registry that wants a login, and the Secret that has it: wrong, then right.
-func TestARealRegistry(t *testing.T) {
-	host := parts.Registry(t, parts.RegistryOptions{Username: "ann", Password: "s3cret"})
-	right := remote.WithAuth(&authn.Basic{Username: "ann", Password: "s3cret"})
-	images.PushImage(t, host, "acme/podinfo", "1.0.0", images.Image{Seed: "s"}, right)
-	api := cluster(pullSecret("pull", fmt.Sprintf(`{"%s/acme":%s}`, host, auth("ann", "old"))))
-	ask := func() ([]string, error) {
-		t.Helper()
-		login, err := credentials.Registry(t.Context(), api, "prod", pull())
-		if err != nil {
-			t.Fatal(err)
-		}
-		client := registry.New(registry.Options{PlainHTTP: []string{host}, Keychain: login.Keychain, RootCAs: login.RootCAs})
-		return client.Pass().Tags(t.Context(), host+"/acme/podinfo")
-	}
-	var refused *registry.Error
-	if _, err := ask(); !errors.As(err, &refused) || refused.Kind != registry.Unauthorized {
-		t.Errorf("got %v, want Unauthorized", err)
-	}
-	if err := api.Update(t.Context(), pullSecret("pull", fmt.Sprintf(`{"%s/acme":%s}`, host, auth("ann", "s3cret")))); err != nil {
-		t.Fatal(err)
-	}
-	got, err := ask()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff([]string{"1.0.0"}, got); diff != "" {
-		t.Error(diff)
-	}
-}
-
-// A registry whose certificate no authority of the system signed.
-func TestAnAuthorityOfASecret(t *testing.T) {
-	server := httptest.NewUnstartedServer(inprocess.New(inprocess.Logger(log.New(io.Discard, "", 0))))
-	server.Config.ErrorLog = log.New(io.Discard, "", 0)
-	server.StartTLS()
-	defer server.Close()
-	host := server.Listener.Addr().String()
-	images.PushImage(t, host, "acme/podinfo", "1.0.0", images.Image{Seed: "s"}, remote.WithTransport(server.Client().Transport))
-	ca := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))
-	for _, access := range []*v1alpha1.RegistryAccess{nil, {CASecretRef: &v1alpha1.LocalReference{Name: "ca"}}} {
-		login, err := credentials.Registry(t.Context(), cluster(opaque("ca", map[string]string{"ca.crt": ca})), "prod", access)
-		if err != nil {
-			t.Fatal(err)
-		}
-		client := registry.New(registry.Options{Keychain: login.Keychain, RootCAs: login.RootCAs})
-		_, err = client.Pass().Tags(t.Context(), host+"/acme/podinfo")
-		if trusted := access != nil; trusted != (err == nil) {
-			t.Errorf("with the authority %v: %v", trusted, err)
-		}
-	}
 }
 
 func writeFile(t *testing.T, folder, name, content string) {

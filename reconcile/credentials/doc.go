@@ -9,7 +9,8 @@
 // keeps nothing: who calls it again sees a Secret that was changed.
 //
 // Nothing else gives a login here: neither the Docker configuration of this
-// machine nor the identity that a cloud gives it.
+// machine nor the identity that a cloud gives it. The latter is registry/identity's,
+// where the operator wants it.
 //
 // No error repeats what a Secret holds.
 package credentials

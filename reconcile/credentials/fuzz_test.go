@@ -59,7 +59,7 @@ func FuzzDockerConfig(f *testing.F) {
 				t.Error("a login is lost, or changed")
 			}
 		}
-		if _, err := ring.Resolve(image); err != nil {
+		if _, err := (keyrings{ring}).Resolve(image); err != nil {
 			t.Error(err)
 		}
 	})

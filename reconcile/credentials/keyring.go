@@ -3,8 +3,10 @@
 package credentials
 
 import (
+	"context"
 	"net"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -17,28 +19,56 @@ type entry struct {
 	login authn.AuthConfig
 }
 
-// keyring matches logins as the kubelet does, with four differences: a path ends
+// keyring matches logins as the kubelet does, with three differences: a path ends
 // at a slash, so that ghcr.io/acme is not for ghcr.io/acme-corp; the longest path
-// is first also where wildcards are in play; Docker Hub goes by all its names; and
-// only the first login is used, where the kubelet tries one after the other.
+// is first also where wildcards are in play; and Docker Hub goes by all its names.
 //
 // https://kubernetes.io/docs/concepts/containers/images/#config-json
 type keyring []entry
 
-// Resolve implements authn.Keychain.
-func (k keyring) Resolve(target authn.Resource) (authn.Authenticator, error) {
-	host, below, _ := strings.Cut(target.String(), "/")
-	host = canonicalHost(host)
-	var best *entry
-	for i := range k {
-		if e := &k[i]; e.fits(host, below) && (best == nil || e.closer(best, host)) {
-			best = e
+// fitting gives the logins for an image, the closest first.
+func (k keyring) fitting(host, below string) []entry {
+	var fitting []entry
+	for _, e := range k {
+		if e.fits(host, below) {
+			fitting = append(fitting, e)
 		}
 	}
-	if best == nil {
-		return authn.Anonymous, nil
+	slices.SortStableFunc(fitting, func(a, b entry) int {
+		switch {
+		case a.closer(&b, host):
+			return -1
+		case b.closer(&a, host):
+			return 1
+		}
+		return 0
+	})
+	return fitting
+}
+
+// keyrings are asked in their order. It implements registry.Logins.
+type keyrings []keyring
+
+// ResolveAll gives each login for an image.
+func (k keyrings) ResolveAll(_ context.Context, target authn.Resource) ([]authn.Authenticator, error) {
+	host, below, _ := strings.Cut(target.String(), "/")
+	host = canonicalHost(host)
+	var all []authn.Authenticator
+	for _, ring := range k {
+		for _, e := range ring.fitting(host, below) {
+			all = append(all, authn.FromConfig(e.login))
+		}
 	}
-	return authn.FromConfig(best.login), nil
+	return all, nil
+}
+
+// Resolve implements authn.Keychain: it gives the first login.
+func (k keyrings) Resolve(target authn.Resource) (authn.Authenticator, error) {
+	all, err := k.ResolveAll(context.Background(), target)
+	if err != nil || len(all) == 0 {
+		return authn.Anonymous, err
+	}
+	return all[0], nil
 }
 
 func (e *entry) fits(host, below string) bool {

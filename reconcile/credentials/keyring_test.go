@@ -11,7 +11,9 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 
+	"github.com/pintle-dev/pintle/api/v1alpha1"
 	"github.com/pintle-dev/pintle/reconcile/credentials"
+	"github.com/pintle-dev/pintle/registry"
 )
 
 // auth is the form in which `docker login` and kubectl write a login.
@@ -93,6 +95,39 @@ func hub(login authn.AuthConfig) map[string]authn.AuthConfig {
 	return map[string]authn.AuthConfig{
 		"nginx": login, "acme/x": login, "docker.io/library/nginx": login, "index.docker.io/acme/x": login, "registry-1.docker.io/acme/x": login,
 		"ghcr.io/x": {}, "docker.example/x": {},
+	}
+}
+
+// Where a registry refuses a login, the next that fits has its turn.
+func TestTheOrderOfLogins(t *testing.T) {
+	api := cluster(
+		pullSecret("own", `{"ghcr.io":`+auth("own", "p")+`,"ghcr.io/acme":`+auth("own-path", "p")+`,"quay.io":`+auth("other", "p")+`}`),
+		pullSecret("one", `{"*.io":`+auth("wild", "p")+`,"ghcr.io":`+auth("one", "p")+`}`),
+		pullSecret("two", `{"ghcr.io":`+auth("two", "p")+`,"ghcr.io/acme":`+auth("two-path", "p")+`,"ghcr.io/other":`+auth("other", "p")+`}`),
+		account("default", "one", "two"))
+	access := &v1alpha1.RegistryAccess{SecretRef: &v1alpha1.LocalReference{Name: "own"}, ServiceAccountName: "default"}
+	login, err := credentials.Registry(t.Context(), api, "prod", access)
+	if err != nil {
+		t.Fatal(err)
+	}
+	repository, err := name.NewRepository("ghcr.io/acme/x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := login.Keychain.(registry.Logins).ResolveAll(t.Context(), repository)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, authenticator := range all {
+		config, err := authenticator.Authorization()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, config.Username)
+	}
+	if diff := cmp.Diff([]string{"own-path", "own", "two-path", "one", "two", "wild"}, got); diff != "" {
+		t.Errorf("logins (-want +got):\n%s", diff)
 	}
 }
 

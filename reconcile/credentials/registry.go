@@ -28,8 +28,8 @@ const (
 
 // Login is how to ask the registry of a policy.
 type Login struct {
-	// Keychain gives the logins; it is never nil. It knows no others than those
-	// that the policy names.
+	// Keychain gives the logins; it is never nil, and a registry.Logins. It knows no
+	// others than those that the policy names.
 	Keychain authn.Keychain
 	// RootCAs are the certificate authorities of caSecretRef and of the system;
 	// nil where the policy names none: the system's.
@@ -40,8 +40,9 @@ type Login struct {
 	Key string
 }
 
-// Registry reads what a policy of the namespace names; nil is nobody's login. An
-// image is asked for with the one login that fits best:
+// Registry reads what a policy of the namespace names; nil is nobody's login. All
+// logins that fit an image count; one that the registry refuses is followed by the
+// next. Their order is
 //
 //   - those of secretRef before those of serviceAccountName;
 //   - among the image pull secrets of the ServiceAccount, which all count, that
@@ -81,12 +82,7 @@ func Registry(ctx context.Context, getter Getter, namespace string, access *v1al
 }
 
 func newLogin(rings []keyring, authorities []*x509.Certificate) Login {
-	login := Login{Key: fingerprint(rings, authorities)}
-	var chains []authn.Keychain
-	for _, ring := range rings {
-		chains = append(chains, ring)
-	}
-	login.Keychain = authn.NewMultiKeychain(chains...)
+	login := Login{Key: fingerprint(rings, authorities), Keychain: keyrings(rings)}
 	if len(authorities) > 0 {
 		pool, err := x509.SystemCertPool()
 		if err != nil { // those of the policy count all the same
