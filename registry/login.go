@@ -78,7 +78,7 @@ func (h *host) logIn(ctx context.Context, challenge *transport.Challenge, reposi
 	err = h.inTurn(ctx, repository, false, false, func(ctx context.Context) (int, error) {
 		asked = time.Now()
 		token, err = transport.Exchange(ctx, h.name, authn.FromConfig(*login), h.named, []string{repo.Scope(transport.PullScope)}, challenge)
-		return http.StatusOK, err
+		return 0, err // which says nothing of the registry
 	})
 	if err != nil {
 		return nil, err
@@ -131,7 +131,7 @@ func (h *host) turn(ctx context.Context, repository string, pull bool) (*turn, e
 		if err := h.wire.pauses.sit(ctx, pull); err != nil {
 			return nil, err
 		}
-		t, err := h.gate.enter(ctx, repository)
+		t, err := h.limits.gate(h.wire.host, unitOf(h.timeout)).enter(ctx, repository)
 		if err != nil {
 			return nil, err
 		}

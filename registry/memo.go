@@ -5,6 +5,7 @@ package registry
 import (
 	"context"
 	"sync"
+	"time"
 )
 
 // memo answers each key once: callers that ask while the answer is being
@@ -24,6 +25,7 @@ type answer[V any] struct {
 	// abandoned: it failed because its caller gave up, which says nothing to
 	// those who still want to know.
 	abandoned bool
+	used      time.Time // the last time; the memo guards it
 }
 
 // get gives the remembered answer or fetches it. ctx is that of fetch too.
@@ -37,10 +39,12 @@ func (m *memo[V]) get(ctx context.Context, key string, fetch func() (V, error)) 
 				m.answers = make(map[string]*answer[V])
 			}
 			m.answers[key] = a
+			a.used = time.Now()
 			m.mu.Unlock()
 			m.settle(ctx, key, a, fetch)
 			return a.value, a.err
 		}
+		a.used = time.Now()
 		m.mu.Unlock()
 
 		select {
