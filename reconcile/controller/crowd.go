@@ -99,10 +99,10 @@ func (c *crowds) free(v visit) (called []types.NamespacedName) {
 	host, namespace := v.spots()
 	hostWasFull, namespaceWasFull := c.inside[host] >= c.perHost, c.inside[namespace] >= c.perNamespace
 	c.count(v, -1)
-	for i := 0; i < len(c.waiting); {
-		if !(hostWasFull && c.inside[host] < c.perHost || namespaceWasFull && c.inside[namespace] < c.perNamespace) {
-			break
-		}
+	hasNews := func() bool {
+		return hostWasFull && c.inside[host] < c.perHost || namespaceWasFull && c.inside[namespace] < c.perNamespace
+	}
+	for i := 0; i < len(c.waiting) && hasNews(); {
 		next := c.waiting[i]
 		if !c.hasRoom(next) {
 			i++

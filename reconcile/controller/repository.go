@@ -4,7 +4,6 @@ package controller
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -281,7 +280,7 @@ func (r *repositoryReconciler) rivals(ctx context.Context, repository *v1alpha1.
 
 // fail tells of what went wrong, and when it is tried again. What was known stays.
 func (r *repositoryReconciler) fail(ctx context.Context, repository *v1alpha1.ManifestRepository, work *opened, err error) (ctrl.Result, error) {
-	if ctx.Err() != nil || errors.Is(err, context.Canceled) {
+	if ctx.Err() != nil {
 		return ctrl.Result{}, ctx.Err()
 	}
 	retry := r.lookEvery

@@ -4,12 +4,18 @@ package controller
 
 import (
 	"context"
+	"fmt"
 	"reflect"
 	"sync"
+	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
+
+// timeToRead bounds a read of the API server that something waits for.
+const timeToRead = 5 * time.Second
 
 // statuses remembers those that were written last. A cache lags behind: what is
 // reckoned from an older status, and compared with it, would stand until something
@@ -31,10 +37,19 @@ func (s *statuses[S]) get(ctx context.Context, cache, live client.Reader, name t
 	if !known || sameStatus(last, *status) {
 		return nil
 	}
-	reflect.ValueOf(object).Elem().SetZero() // or what is no more would stay
-	if err := live.Get(ctx, name, object); err != nil {
-		return err
+	fresh := reflect.New(reflect.TypeOf(object).Elem())
+	read, ok := fresh.Interface().(client.Object)
+	if !ok {
+		return fmt.Errorf("%T is no object of the API", object)
 	}
+	ctx, cancel := context.WithTimeout(ctx, timeToRead)
+	defer cancel()
+	if err := live.Get(ctx, name, read); apierrors.IsNotFound(err) {
+		return err
+	} else if err != nil {
+		return nil //nolint:nilerr // Without an API server, registries and Git are looked after all the same.
+	}
+	reflect.ValueOf(object).Elem().Set(fresh.Elem())
 	s.note(name, *status)
 	return nil
 }

@@ -4,6 +4,7 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -100,6 +101,21 @@ func TestStatusWhileTheCacheLags(t *testing.T) {
 	}
 	if l.reads != before {
 		t.Errorf("%d reads of the server although the cache has seen all", l.reads-before)
+	}
+}
+
+// Without an API server nothing can be read past the cache, and the work goes on.
+func TestReadWithoutAnAPIServer(t *testing.T) {
+	policy := followed()
+	server := objects(t, policy)
+	away := interceptor.NewClient(server, interceptor.Funcs{Get: func(context.Context, client.WithWatch, client.ObjectKey, client.Object, ...client.GetOption) error {
+		return errors.New("the API server is away")
+	}})
+	var s statuses[v1alpha1.ImagePolicyStatus]
+	s.note(key(policy), v1alpha1.ImagePolicyStatus{ObservedGeneration: 7})
+	found := &v1alpha1.ImagePolicy{}
+	if err := s.get(t.Context(), server, away, key(policy), found, &found.Status); err != nil || found.Spec.Image != policy.Spec.Image {
+		t.Errorf("got %v, with the image %q", err, found.Spec.Image)
 	}
 }
 
