@@ -43,10 +43,11 @@ var (
 var rules = []rule{
 	{folder: "."},
 	{folder: "policy", only: []string{"github.com/Masterminds/semver/v3"}, never: slices.Concat(kubernetes, outward)},
-	{folder: "registry", only: anyModule, never: slices.Concat(kubernetes, []string{"github.com/go-git", "github.com/spf13/cobra"})},
+	{folder: "address", only: []string{}, never: outward},
+	{folder: "registry", own: []string{"address"}, only: anyModule, never: slices.Concat(kubernetes, []string{"github.com/go-git", "github.com/spf13/cobra"})},
 	{folder: "registry/events", own: []string{"registry"}, only: anyModule, never: slices.Concat(kubernetes, []string{"github.com/go-git", "github.com/spf13/cobra"})},
 	{folder: "registry/identity", own: []string{"registry"}, only: anyModule, never: slices.Concat(kubernetes, []string{"github.com/go-git", "github.com/spf13/cobra"})},
-	{folder: "gitwriter", own: []string{"gitwriter"}, only: anyModule, never: append(kubernetes[:2:2], "github.com/google/go-containerregistry", "github.com/spf13/cobra")},
+	{folder: "gitwriter", own: []string{"gitwriter", "address"}, only: anyModule, never: append(kubernetes[:2:2], "github.com/google/go-containerregistry", "github.com/spf13/cobra")},
 	{folder: "gitwriter/manifest", own: []string{"gitwriter/manifest"}, only: []string{"go.yaml.in/yaml/v3", "github.com/bmatcuk/doublestar/v4"}, never: slices.Concat(kubernetes, outward)},
 	{folder: "gitwriter/ledger", only: []string{}, never: slices.Concat(kubernetes, outward)},
 	{folder: "config", only: []string{}},

@@ -50,81 +50,120 @@ type outcome struct {
 	absent   bool   // nothing is there at all
 }
 
-// circuit keeps a process from asking a registry that is out of order. After a
-// wait one request, the probe, finds out whether that has passed; the wait grows
-// until one is answered. Where all faults in a row are about one repository, it is
-// for that one alone.
+// circuit keeps a process from asking what is out of order: a registry, or one
+// repository of it. After a wait one request, the probe, finds out whether that has
+// passed; the wait grows until one is answered.
 type circuit struct {
 	unit     time.Duration
-	faults   int // in a row
-	closings int // in a row; above 0 it is closed, or being probed
+	faults   int       // in a row
+	last     time.Time // of them
+	closings int       // in a row; above 0 it is closed, or being probed
 	until    time.Time
 	cause    *fault
 	probing  bool
-	// alone is the repository of the faults, unless several have some or nothing is
-	// there at all.
-	alone   string
-	several bool
 }
 
-// take learns from an outcome; the error is that of refusal.
-func (c *circuit) take(t *turn, o outcome, now time.Time) error {
-	probe := t.probe && c.closings > 0 // or else somebody was answered meanwhile
+// open forgets all faults.
+func (c *circuit) open() { *c = circuit{unit: c.unit} }
+
+// close begins the next wait.
+func (c *circuit) close(cause *fault, now time.Time) {
+	c.closings++
+	c.until, c.cause, c.last = now.Add(backoff(c.unit, c.closings)), cause, now
+}
+
+// probe lets a request in; it is the probe if it has to be.
+func (c *circuit) probe() bool {
+	c.probing = c.probing || c.closings > 0
+	return c.closings > 0
+}
+
+// probed is the end of probe. It is false where somebody was answered meanwhile.
+func (c *circuit) probed(probe bool) bool {
+	probe = probe && c.closings > 0
 	if probe {
 		c.probing = false
 	}
-	if o.answered {
-		*c = circuit{unit: c.unit}
-	}
-	if o.cause == nil {
-		return nil
-	}
-	repository := t.line.repository
-	if c.faults == 0 {
-		c.alone = repository
-	}
-	c.several = c.several || o.absent || repository != c.alone
-	if c.closings > 0 && !probe {
-		return c.refusal(repository, now) // one that was under way
-	}
-	if c.faults++; probe || o.absent || c.faults >= faultsInARow {
-		c.closings++
-		c.until, c.cause = now.Add(backoff(c.unit, c.closings)), o.cause
-	}
-	return c.refusal(repository, now)
-}
-
-// concerns says whether a repository has to wait, or to probe.
-func (c *circuit) concerns(repository string) bool {
-	return c.closings > 0 && (c.several || repository == c.alone)
+	return probe
 }
 
 // refusal is the error for who would have to wait long.
-func (c *circuit) refusal(repository string, now time.Time) error {
-	if !c.concerns(repository) || c.until.Sub(now) <= patience*c.unit {
+func (c *circuit) refusal(now time.Time) error {
+	if c.closings == 0 || c.until.Sub(now) <= patience*c.unit {
 		return nil
 	}
 	return faultf(c.cause.kind, "%s; %s", c.cause.text, notBefore(c.until))
 }
 
-// wait is how long a repository has to, and false where it has to wait for the
-// probe.
-func (c *circuit) wait(repository string, now time.Time) (time.Duration, bool) {
-	if !c.concerns(repository) {
+// wait is how long one has to, and false where one has to wait for the probe.
+func (c *circuit) wait(now time.Time) (time.Duration, bool) {
+	if c.closings == 0 {
 		return 0, true
 	}
 	return max(0, c.until.Sub(now)), !c.probing
 }
 
+// take learns from an outcome; the error is that of refusal. What is answered about a
+// repository says that the registry is there, and nothing of other repositories: a
+// broken one stays closed while others are answered, and one whose answers come out of
+// a cache holds nobody else's open. Many that fail in a row say that it is the registry.
+func (g *gate) take(t *turn, o outcome, now time.Time) error {
+	all, own := &g.circuit, &t.line.circuit
+	probesAll, probesOwn := all.probed(t.probesAll), own.probed(t.probesOwn)
+	if o.answered {
+		all.open()
+		own.open()
+		clear(g.failed)
+	}
+	if o.cause == nil {
+		return nil
+	}
+	if all.closings > 0 { // It is not the repository's fault, nor news where it was under way.
+		if probesAll {
+			all.close(o.cause, now)
+		}
+		return g.refusal(t.line, now)
+	}
+	if g.failed[t.line.repository] = true; o.absent || len(g.failed) >= faultsInARow {
+		clear(g.failed)
+		all.close(o.cause, now)
+		return g.refusal(t.line, now)
+	}
+	if own.closings == 0 || probesOwn {
+		own.last = now
+		if own.faults++; probesOwn || own.faults >= faultsInARow {
+			own.close(o.cause, now)
+		}
+	}
+	return g.refusal(t.line, now)
+}
+
+// refusal is the error for a repository that would have to wait long.
+func (g *gate) refusal(l *line, now time.Time) error {
+	if err := g.circuit.refusal(now); err != nil {
+		return err
+	}
+	return l.circuit.refusal(now)
+}
+
+// wait is how long a repository has to, and false where it has to wait for a probe.
+func (g *gate) wait(l *line, now time.Time) (time.Duration, bool) {
+	all, allKnown := g.circuit.wait(now)
+	own, ownKnown := l.circuit.wait(now)
+	return max(all, own), allKnown && ownKnown
+}
+
 // outcomeOf reads what a request came to: an error, or else a status. A ping is
-// answered by any registry that is there.
+// answered by any registry that is there. Without a status, it was not the registry
+// that answered.
 func (h *host) outcomeOf(ctx context.Context, status int, err error, ping bool) outcome {
+	own := status != 0
 	if answer, ok := errors.AsType[*transport.Error](err); ok {
 		status, err = answer.StatusCode, nil
 	}
 	switch {
 	case err == nil && status < 500 && status != http.StatusRequestTimeout:
-		return outcome{answered: true}
+		return outcome{answered: own}
 	case err == nil:
 		kind, cause := explainStatus(status, h.wire.host, "")
 		return outcome{cause: &fault{kind, cause.Error()}, absent: ping}

@@ -75,6 +75,7 @@ type Client struct {
 
 	mu    sync.Mutex
 	hosts map[string]*host
+	swept time.Time
 }
 
 // New makes a Client. It asks nothing yet.
@@ -126,7 +127,8 @@ type Pass struct {
 type host struct {
 	name       name.Registry
 	wire       *wire
-	gate       *gate
+	limits     *Limits
+	used       time.Time         // the last time; the Client guards it
 	named      http.RoundTripper // wire with our User-Agent, for what go-containerregistry asks
 	client     *http.Client
 	keychain   authn.Keychain
@@ -140,7 +142,9 @@ type host struct {
 func (c *Client) host(hostport string) (*host, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.dropIdle(time.Now())
 	if h, found := c.hosts[hostport]; found {
+		h.used = time.Now()
 		return h, nil
 	}
 	w := newWire(hostport, c.plain, c.options)
@@ -149,7 +153,7 @@ func (c *Client) host(hostport string) (*host, error) {
 		return nil, err
 	}
 	h := &host{
-		name: registry, wire: w, gate: c.options.Limits.gate(hostport, unitOf(c.options.Timeout)), named: transport.NewUserAgent(w, userAgent),
+		name: registry, wire: w, limits: c.options.Limits, used: time.Now(), named: transport.NewUserAgent(w, userAgent),
 		keychain: c.options.Keychain, ambient: c.options.Ambient, timeout: c.options.Timeout,
 		client: &http.Client{Transport: w, CheckRedirect: w.redirect},
 	}

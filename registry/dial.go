@@ -15,54 +15,15 @@ import (
 	"time"
 
 	"golang.org/x/net/http/httpproxy"
+
+	"github.com/pintle-dev/pintle/address"
 )
 
-// metadata lists the addresses on which clouds serve credentials or set-up data
-// to their machines and that are not link-local. Sources: the instance metadata
-// documentation of AWS (IPv6), Google Cloud (IPv6), Alibaba Cloud, and Azure's
-// of its wire server.
-var metadata = [...]netip.Addr{
-	netip.MustParseAddr("fd00:ec2::254"),
-	netip.MustParseAddr("fd20:ce::254"),
-	netip.MustParseAddr("100.100.100.200"),
-	netip.MustParseAddr("168.63.129.16"),
-}
-
-var (
-	sharedSpace = netip.MustParsePrefix("100.64.0.0/10")  // RFC 6598, carrier-grade NAT
-	nat64       = netip.MustParsePrefix("64:ff9b::/96")   // RFC 6052
-	ownNAT64    = netip.MustParsePrefix("64:ff9b:1::/48") // RFC 8215, mostly with a length of 96
-	sixToFour   = netip.MustParsePrefix("2002::/16")      // RFC 3056
-)
-
-// refusedAlways says whether nothing may be dialled there, whoever names it.
-func refusedAlways(ip netip.Addr) bool {
-	for _, address := range metadata {
-		if ip == address {
-			return true
-		}
-	}
-	return !ip.IsValid() || ip.IsUnspecified() || ip.IsLinkLocalUnicast() || ip.IsMulticast() ||
-		ip == netip.AddrFrom4([4]byte{255, 255, 255, 255})
-}
+var sharedSpace = netip.MustParsePrefix("100.64.0.0/10") // RFC 6598, carrier-grade NAT
 
 // inside says whether an address is not on the public internet.
 func inside(ip netip.Addr) bool {
 	return ip.IsLoopback() || ip.IsPrivate() || sharedSpace.Contains(ip)
-}
-
-// plainAddress takes an address out of its IPv6 wrappings (mapped, NAT64, 6to4), so
-// that 169.254.169.254 is known in each spelling.
-func plainAddress(ip netip.Addr) netip.Addr {
-	ip = ip.Unmap().WithZone("")
-	b := ip.As16()
-	switch {
-	case nat64.Contains(ip), ownNAT64.Contains(ip):
-		return netip.AddrFrom4([4]byte(b[12:]))
-	case sixToFour.Contains(ip):
-		return netip.AddrFrom4([4]byte(b[2:6]))
-	}
-	return ip
 }
 
 // dialer opens the connections for one registry and checks each address after
@@ -91,7 +52,7 @@ func (d *dialer) proxyFor(req *http.Request) (*url.URL, error) {
 }
 
 // dial is http.Transport's DialContext.
-func (d *dialer) dial(ctx context.Context, network, address string) (net.Conn, error) {
+func (d *dialer) dial(ctx context.Context, network, hostport string) (net.Conn, error) {
 	dialer := net.Dialer{
 		Timeout:   10 * time.Second,
 		KeepAlive: 30 * time.Second,
@@ -100,17 +61,17 @@ func (d *dialer) dial(ctx context.Context, network, address string) (net.Conn, e
 			if err != nil {
 				return faultf(Unavailable, "the address %s can't be checked", resolved)
 			}
-			return d.check(address, to.Addr())
+			return d.check(hostport, to.Addr())
 		},
 	}
-	return dialer.DialContext(ctx, network, address)
+	return dialer.DialContext(ctx, network, hostport)
 }
 
 // check decides whether ip may be dialled for hostport, and remembers where the
 // registry itself is.
 func (d *dialer) check(hostport string, ip netip.Addr) error {
-	ip = plainAddress(ip)
-	if refusedAlways(ip) {
+	ip = address.Plain(ip)
+	if address.Refused(ip) {
 		return faultf(Unavailable, "%s is at %s, a link-local, metadata, multicast or unspecified address, which is never asked", hostport, ip)
 	}
 	own := hostport == d.own

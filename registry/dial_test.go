@@ -10,6 +10,8 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+
+	"github.com/pintle-dev/pintle/address"
 )
 
 func TestAddressesThatMayBeDialled(t *testing.T) {
@@ -112,7 +114,7 @@ func TestAddressesThatMayBeDialledInACluster(t *testing.T) {
 			if (err == nil) != c.want {
 				t.Errorf("got %v, want it allowed: %v", err, c.want)
 			}
-			if err != nil && !refusedAlways(plainAddress(netip.MustParseAddr(c.ip))) && !strings.Contains(err.Error(), "`--allow-private "+withoutPort(c.to)+"`") {
+			if err != nil && !address.Refused(address.Plain(netip.MustParseAddr(c.ip))) && !strings.Contains(err.Error(), "`--allow-private "+withoutPort(c.to)+"`") {
 				t.Errorf("the message is %v", err)
 			}
 		})

@@ -38,6 +38,7 @@ type Limits struct {
 
 	mu    sync.Mutex
 	gates map[string]*gate // by HOST[:PORT]
+	swept time.Time
 }
 
 // NewLimits allows so many requests a second to each registry; 0 is 20, and
@@ -55,12 +56,14 @@ func (l *Limits) gate(host string, unit time.Duration) *gate {
 	defer l.mu.Unlock()
 	g, found := l.gates[host]
 	if !found {
-		g = &gate{rate: rate.NewLimiter(rate.Inf, 0), lines: map[string]*line{}, circuit: circuit{unit: unit}}
+		g = &gate{rate: rate.NewLimiter(rate.Inf, 0), lines: map[string]*line{}, failed: map[string]bool{}, circuit: circuit{unit: unit}}
 		if l.perSecond > 0 {
 			g.rate = rate.NewLimiter(rate.Limit(l.perSecond), max(1, int(burstSeconds*l.perSecond)))
 		}
+		l.dropIdle(time.Now())
 		l.gates[host] = g
 	}
+	g.used = time.Now()
 	return g
 }
 
@@ -69,13 +72,16 @@ func (l *Limits) gate(host string, unit time.Duration) *gate {
 // however many requests the first one has.
 type gate struct {
 	rate *rate.Limiter
+	used time.Time // the last time; Limits guards it
 
 	mu      sync.Mutex
-	lines   map[string]*line // by repository; those that wait or are asked about
+	lines   map[string]*line // by repository; those that wait, are asked about or failed
 	ring    []*line          // those that wait, the next one in front
 	running int
 	alarm   *time.Timer // of the next dispatch, where only time has to pass
 	circuit circuit
+	failed  map[string]bool // repositories, since the last answer
+	swept   time.Time
 }
 
 // line is the requests for one repository.
@@ -83,6 +89,7 @@ type line struct {
 	repository string
 	waiting    []chan admission
 	running    int
+	circuit    circuit
 }
 
 // admission is the answer to a request that waits.
@@ -93,20 +100,23 @@ type admission struct {
 
 // turn is the right to send one request; it is handed back by leave.
 type turn struct {
-	gate  *gate
-	line  *line
-	probe bool // the one that finds out whether the registry is well again
+	gate *gate
+	line *line
+	// Whether it is the one that finds out whether the registry, or the repository, is
+	// well again.
+	probesAll, probesOwn bool
 }
 
 // enter waits for a turn.
 func (g *gate) enter(ctx context.Context, repository string) (*turn, error) {
 	g.mu.Lock()
-	if err := g.circuit.refusal(repository, time.Now()); err != nil {
+	l := g.line(repository, time.Now())
+	if err := g.refusal(l, time.Now()); err != nil {
+		g.drop(l)
 		g.mu.Unlock()
 		return nil, err
 	}
 	ready := make(chan admission, 1)
-	l := g.line(repository)
 	if len(l.waiting) == 0 {
 		g.ring = append(g.ring, l)
 	}
@@ -140,8 +150,8 @@ func (t *turn) leave(o outcome) error {
 	defer g.mu.Unlock()
 	g.running--
 	t.line.running--
+	err := g.take(t, o, time.Now())
 	g.drop(t.line)
-	err := g.circuit.take(t, o, time.Now())
 	g.dispatch()
 	return err
 }
@@ -168,7 +178,7 @@ func (g *gate) dispatch() {
 func (g *gate) next(now time.Time) (*line, time.Duration) {
 	var soonest time.Duration
 	for _, l := range g.ring {
-		wait, known := g.circuit.wait(l.repository, now)
+		wait, known := g.wait(l, now)
 		switch {
 		case l.running >= slotsEach || !known:
 		case wait == 0:
@@ -216,15 +226,13 @@ func (g *gate) admit(l *line) {
 	}
 	g.running++
 	l.running++
-	t := &turn{gate: g, line: l, probe: g.circuit.concerns(l.repository)}
-	g.circuit.probing = g.circuit.probing || t.probe
-	ready <- admission{turn: t}
+	ready <- admission{turn: &turn{gate: g, line: l, probesAll: g.circuit.probe(), probesOwn: l.circuit.probe()}}
 }
 
 // refuse sends those away who would have to wait long.
 func (g *gate) refuse(now time.Time) {
 	g.ring = slices.DeleteFunc(g.ring, func(l *line) bool {
-		err := g.circuit.refusal(l.repository, now)
+		err := g.refusal(l, now)
 		if err == nil {
 			return false
 		}
@@ -237,13 +245,28 @@ func (g *gate) refuse(now time.Time) {
 	})
 }
 
-func (g *gate) line(repository string) *line {
+func (g *gate) line(repository string, now time.Time) *line {
 	l, found := g.lines[repository]
 	if !found {
-		l = &line{repository: repository}
+		g.sweep(now)
+		l = &line{repository: repository, circuit: circuit{unit: g.circuit.unit}}
 		g.lines[repository] = l
 	}
 	return l
+}
+
+// sweep forgets repositories that failed long ago.
+func (g *gate) sweep(now time.Time) {
+	if now.Sub(g.swept) < keepIdle {
+		return
+	}
+	g.swept = now
+	for _, l := range g.lines {
+		if now.Sub(l.circuit.last) > keepIdle {
+			l.circuit.open()
+			g.drop(l)
+		}
+	}
 }
 
 // withdraw takes back a request that waits.
@@ -255,9 +278,9 @@ func (g *gate) withdraw(l *line, ready chan admission) {
 	}
 }
 
-// drop forgets a line without requests.
+// drop forgets a line without requests and faults.
 func (g *gate) drop(l *line) {
-	if l.running == 0 && len(l.waiting) == 0 && g.lines[l.repository] == l { // not a later one of that name
+	if l.running == 0 && len(l.waiting) == 0 && l.circuit.last.IsZero() && g.lines[l.repository] == l { // not a later one of that name
 		delete(g.lines, l.repository)
 	}
 }

@@ -140,11 +140,12 @@ func TestSlotsOfARegistry(t *testing.T) {
 	})
 }
 
-// Five faults in a row close a registry, for longer each time; one probe after
+// Five faults in a row close a repository, for longer each time; one probe after
 // each wait, and an answer opens it.
 func TestTheCircuit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := NewLimits(-1).gate("registry.example", time.Second)
+		own := func() circuit { return g.lines["a"].circuit }
 		ask := func(repository string, o outcome) error {
 			turn, err := g.enter(t.Context(), repository)
 			if err != nil {
@@ -160,9 +161,9 @@ func TestTheCircuit(t *testing.T) {
 		for n := 1; n <= 12; n++ {
 			full := min(time.Second<<n, 300*time.Second)
 			begun := time.Now()
-			time.Sleep(g.circuit.until.Sub(begun)) // as a policy does that comes later
+			time.Sleep(own().until.Sub(begun)) // as a policy does that comes later
 			err := ask("a", told("is on fire"))
-			wait := time.Until(g.circuit.until)
+			wait := time.Until(own().until)
 			if wait < full/2 || wait > full {
 				t.Errorf("wait %d is %v, want at most %v and at least half of it", n, wait, full)
 			}
@@ -172,7 +173,7 @@ func TestTheCircuit(t *testing.T) {
 			if err == nil {
 				continue
 			}
-			want := "is on fire; it is not asked again before " + g.circuit.until.Add(time.Second-1).UTC().Format("2006-01-02T15:04:05Z")
+			want := "is on fire; it is not asked again before " + own().until.Add(time.Second-1).UTC().Format("2006-01-02T15:04:05Z")
 			if wait > 4*time.Second {
 				time.Sleep(wait / 3)
 			}
@@ -182,13 +183,13 @@ func TestTheCircuit(t *testing.T) {
 				}
 			}
 		}
-		time.Sleep(time.Until(g.circuit.until))
+		time.Sleep(time.Until(own().until))
 		if err := ask("a", outcome{answered: true}); err != nil {
 			t.Error(err)
 		}
 		for i := range faultsInARow - 1 {
-			if err := ask("a", told("is on fire")); err != nil || g.circuit.closings != 0 {
-				t.Errorf("fault %d after an answer: %v, %d closings", i+1, err, g.circuit.closings)
+			if err := ask("a", told("is on fire")); err != nil || own().closings != 0 {
+				t.Errorf("fault %d after an answer: %v, %d closings", i+1, err, own().closings)
 			}
 		}
 	})
@@ -215,7 +216,7 @@ func TestOneProbe(t *testing.T) {
 				time.Sleep(time.Until(g.circuit.until))
 			}
 			probe, err := g.enter(t.Context(), "a")
-			if err != nil || !probe.probe {
+			if err != nil || !probe.probesAll {
 				t.Fatalf("no probe: %v", err)
 			}
 			if err := late.leave(told("is away")); err != nil || g.circuit.closings != 4 {
@@ -251,41 +252,84 @@ func TestOneProbe(t *testing.T) {
 	}
 }
 
-// A repository that fails by itself keeps no other one away, until another one
-// fails too.
-func TestOneBrokenRepository(t *testing.T) {
+// asks sends a request of a repository to a gate, and tells what became of it.
+func asks(t *testing.T, g *gate, repository string, o outcome) (in bool, err error) {
+	t.Helper()
+	turn, err := g.enter(t.Context(), repository)
+	if err != nil {
+		return false, err
+	}
+	return true, turn.leave(o)
+}
+
+// A repository that fails by itself keeps no other one away, and stays closed while
+// others are answered; so do some, until so many fail that it is the registry.
+func TestBrokenRepositories(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := NewLimits(-1).gate("registry.example", time.Second)
-		ask := func(repository string, o outcome) (in bool, err error) {
-			turn, err := g.enter(t.Context(), repository)
-			if err != nil {
-				return false, err
+		sent := map[string]int{}
+		for range 600 {
+			for _, broken := range []string{"broken", "broken too"} {
+				if in, _ := asks(t, g, broken, told("is broken")); in {
+					sent[broken]++
+				}
 			}
-			return true, turn.leave(o)
-		}
-		for range 60 {
-			_, _ = ask("broken", told("is broken"))
+			begun := time.Now()
+			if in, err := asks(t, g, "well", outcome{answered: true}); !in || err != nil || time.Since(begun) != 0 {
+				t.Fatalf("another one: %v, %v, after %v", in, err, time.Since(begun))
+			}
 			time.Sleep(time.Second)
 		}
-		if in, err := ask("broken", told("is broken")); in || err == nil {
-			t.Errorf("the broken one is let in after a minute: %v", err)
+		for broken, n := range sent {
+			if n > 20 {
+				t.Errorf("%s was asked %d times in ten minutes, although each answer was a fault", broken, n)
+			}
 		}
-		begun := time.Now()
-		if in, err := ask("other", outcome{}); !in || err != nil || time.Since(begun) != 0 {
-			t.Errorf("another one: %v, %v, after %v", in, err, time.Since(begun))
+		for i := range faultsInARow - 1 {
+			if in, err := asks(t, g, fmt.Sprint(i), told("is away")); !in || err != nil {
+				t.Errorf("fault %d: %v, %v", i+1, in, err)
+			}
 		}
-		if in, err := ask("other", told("is broken too")); !in || err == nil {
-			t.Errorf("another one that fails: %v, %v", in, err)
+		if in, err := asks(t, g, "well", outcome{}); !in || err != nil {
+			t.Errorf("before many fail: %v, %v", in, err)
 		}
-		if in, err := ask("third", outcome{answered: true}); in || err == nil || err.Error() != g.circuit.cause.text+"; "+notBefore(g.circuit.until) {
-			t.Errorf("a third one: %v, %v", in, err)
+		for i := range 4 { // the fourth wait is of 4 s at least
+			if in, _ := asks(t, g, "last", told("is away")); !in || g.circuit.closings != i+1 {
+				t.Errorf("%d closings, want %d", g.circuit.closings, i+1)
+			}
+			if i < 3 {
+				time.Sleep(time.Until(g.circuit.until))
+			}
+		}
+		if in, err := asks(t, g, "well", outcome{answered: true}); in || err == nil || err.Error() != "is away; "+notBefore(g.circuit.until) {
+			t.Errorf("when many failed: %v, %v", in, err)
 		}
 		time.Sleep(time.Until(g.circuit.until))
-		if in, err := ask("third", outcome{answered: true}); !in || err != nil {
-			t.Errorf("the third one as the probe: %v, %v", in, err)
+		for _, all := range []string{"well", "last", "0"} {
+			if in, err := asks(t, g, all, outcome{answered: true}); !in || err != nil {
+				t.Errorf("%s, after the probe was answered: %v, %v", all, in, err)
+			}
 		}
-		if in, err := ask("broken", told("is broken")); !in || err != nil {
-			t.Errorf("the broken one, after somebody was answered: %v, %v", in, err)
+	})
+}
+
+// A registry that is dead for all but one repository, which a cache answers for, is not
+// asked again and again by the others.
+func TestOneAnswerHoldsNothingOpen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := NewLimits(-1).gate("registry.example", time.Second)
+		sent := 0
+		for range 600 {
+			for i := range 20 {
+				if in, _ := asks(t, g, fmt.Sprint(i), told("is away")); in {
+					sent++
+				}
+				_, _ = asks(t, g, "cached", outcome{answered: true})
+			}
+			time.Sleep(time.Second)
+		}
+		if sent > 20*20 {
+			t.Errorf("%d requests of 20 repositories in ten minutes, want at most 20 of each", sent)
 		}
 	})
 }
@@ -328,8 +372,9 @@ func TestClientsShareLimits(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		gates[h.gate] = true
-		if rate, burst := h.gate.rate.Limit(), h.gate.rate.Burst(); rate != 20 || burst != 100 {
+		g := h.limits.gate("registry.example", time.Second)
+		gates[g] = true
+		if rate, burst := g.rate.Limit(), g.rate.Burst(); rate != 20 || burst != 100 {
 			t.Errorf("%v a second and a burst of %d, want 20 and 100", rate, burst)
 		}
 	}

@@ -118,7 +118,7 @@ func (h *host) logIn(ctx context.Context, challenge *transport.Challenge, reposi
 		g.since = time.Now()
 		scopes := []string{h.name.Repo(repository).Scope(transport.PullScope)}
 		token, err = transport.Exchange(ctx, h.name, authn.FromConfig(l.AuthConfig), h.named, scopes, challenge)
-		return http.StatusOK, err
+		return 0, err // which says nothing of the registry
 	})
 	if err != nil {
 		return nil, err
@@ -160,7 +160,7 @@ func (h *host) turn(ctx context.Context, repository string, pull bool) (*turn, e
 		if err := h.wire.pauses.sit(ctx, pull); err != nil {
 			return nil, err
 		}
-		t, err := h.gate.enter(ctx, repository)
+		t, err := h.limits.gate(h.wire.host, unitOf(h.timeout)).enter(ctx, repository)
 		if err != nil {
 			return nil, err
 		}

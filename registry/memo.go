@@ -5,6 +5,7 @@ package registry
 import (
 	"context"
 	"sync"
+	"time"
 )
 
 // memo answers each key once: callers that ask while the answer is being
@@ -24,6 +25,7 @@ type answer[V any] struct {
 	// abandoned: it failed because its caller gave up, which says nothing to
 	// those who still want to know.
 	abandoned bool
+	used      time.Time // the last time; the memo guards it
 }
 
 func (a *answer[V]) settled() bool {
@@ -51,10 +53,12 @@ func (m *memo[V]) getUnless(ctx context.Context, key string, stale func(V) bool,
 				m.answers = make(map[string]*answer[V])
 			}
 			m.answers[key] = a
+			a.used = time.Now()
 			m.mu.Unlock()
 			m.settle(ctx, key, a, fetch)
 			return a.value, a.err
 		}
+		a.used = time.Now()
 		m.mu.Unlock()
 
 		select {

@@ -105,6 +105,9 @@ func (m *Mirror) explain(op string, err error) error {
 func explainAnswer(err error) (hint string, cause error) {
 	var status *githttp.Err
 	var request *url.Error
+	if refused, ok := errors.AsType[*addressError](err); ok {
+		return "check the URL", refused
+	}
 	unexpected, ok := errors.AsType[*plumbing.UnexpectedError](err)
 	switch {
 	case ok && errors.As(unexpected.Err, &status):

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
-	"github.com/go-git/go-git/v5/plumbing/format/packfile"
 	"github.com/go-git/go-git/v5/plumbing/object"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
@@ -52,15 +51,16 @@ type Mirror struct {
 	head   plumbing.Hash // as last fetched
 	log    commitLog
 	steps  map[step]plumbing.Hash // what names in trees of the past stand for
-	// maxCommits bounds the history that is read.
-	maxCommits int
+	// maxCommits bounds the history that is read, maxUnpacked the bytes of one fetch.
+	maxCommits  int
+	maxUnpacked int64
 }
 
 // Open prepares to use the branch (empty: the default one) of a repository: an
 // HTTP(S) or file URL, a bare repository, or a checkout. It reads nothing yet.
 // Errors are of type *Error.
 func Open(repo, branch string, auth Auth) (*Mirror, error) {
-	m := &Mirror{name: repo, store: memory.NewStorage(), log: commitLog{commits: map[plumbing.Hash]*Commit{}}, steps: map[step]plumbing.Hash{}, maxCommits: maxCommits}
+	m := &Mirror{name: repo, store: memory.NewStorage(), log: commitLog{commits: map[plumbing.Hash]*Commit{}}, steps: map[step]plumbing.Hash{}, maxCommits: maxCommits, maxUnpacked: maxUnpackedBytes}
 	if branch != "" {
 		m.branch = plumbing.NewBranchReferenceName(strings.TrimPrefix(branch, "refs/heads/"))
 	}
@@ -253,9 +253,13 @@ func (m *Mirror) fetch(ctx context.Context, req *packp.UploadPackRequest, into *
 		pack = sideband.NewDemuxer(sideband.Sideband, body)
 	}
 	limited := &io.LimitedReader{R: pack, N: maxPackBytes}
-	err = errors.Join(packfile.UpdateObjectStorage(into, limited), body.Close())
-	if limited.N <= 0 {
+	err = errors.Join(newUnpacker(limited, into, m.maxUnpacked).unpack(ctx), body.Close())
+	switch {
+	case limited.N <= 0:
 		return &Error{Repository: m.name, Op: "fetch from", Kind: Limit, Err: fmt.Errorf("the pack is larger than %d bytes", maxPackBytes)}
+	case errors.Is(err, errUnpacked):
+		return &Error{Repository: m.name, Op: "fetch from", Kind: Limit, Err: fmt.Errorf("what it sends unpacks to more than %d MiB", m.maxUnpacked>>20),
+			Hint: "take large files out of the branch, and let the server filter (uploadpack.allowFilter)"}
 	}
 	return m.explain("fetch from", err)
 }

@@ -41,7 +41,7 @@ func newHTTPTransport(authorities *x509.CertPool) *http.Transport {
 	return &http.Transport{
 		TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: authorities},
 		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		DialContext:           (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second, Control: refuseAddress}).DialContext,
 		ForceAttemptHTTP2:     true,
 		MaxIdleConnsPerHost:   2,
 		IdleConnTimeout:       90 * time.Second,
@@ -58,7 +58,7 @@ func newHTTPRemote(endpoint *transport.Endpoint, auth Auth) (*httpRemote, error)
 	wire := newHTTPTransport(authorities)
 	r := &httpRemote{
 		wire:     wire,
-		client:   githttp.NewClient(&http.Client{Transport: wire}),
+		client:   githttp.NewClient(&http.Client{Transport: guarded{wire}}),
 		endpoint: endpoint,
 		origin:   *endpoint,
 		login:    auth,

@@ -55,11 +55,15 @@ type Options struct {
 
 const (
 	// policiesAtOnce and repositoriesAtOnce bound what runs side by side.
-	policiesAtOnce     = 32
-	repositoriesAtOnce = 16
+	policiesAtOnce     = 256
+	repositoriesAtOnce = 32
 	// perRegistry and perServer are how many of them may be about one host.
 	perRegistry = 8
 	perServer   = 4
+	// policiesOfNamespace and repositoriesOfNamespace are how many of them may be of one
+	// namespace, whatever hosts they name: the rest is for others.
+	policiesOfNamespace     = 32
+	repositoriesOfNamespace = 8
 )
 
 // Add adds the controllers to a manager, whose scheme must have the types of
@@ -80,9 +84,9 @@ func Add(mgr manager.Manager, o Options) error {
 	gates, board := newGates(o.Quiet), newBoard()
 	wake := newWake(gates, time.Now)
 	policies := &policyReconciler{
-		client:   mgr.GetClient(),
+		client: mgr.GetClient(), live: mgr.GetAPIReader(),
 		accounts: newAccounts(mgr.GetAPIReader(), asking),
-		agenda:   newAgenda(), crowds: newCrowds(perRegistry), resolutions: resolutions, board: board, wake: wake, metrics: m,
+		agenda:   newAgenda(), turns: newTurns(longestLook), resolutions: resolutions, board: board, wake: wake, metrics: m,
 		recorder: mgr.GetEventRecorder("pintle"), suspended: o.Suspend, now: time.Now,
 	}
 	if err := policies.add(mgr); err != nil {
@@ -97,7 +101,7 @@ func Add(mgr manager.Manager, o Options) error {
 		}
 	}
 	writes := &repositoryReconciler{
-		client: mgr.GetClient(), getter: mgr.GetAPIReader(), repositories: repositories, crowds: newCrowds(perServer), gates: gates, resolutions: resolutions,
+		client: mgr.GetClient(), getter: mgr.GetAPIReader(), live: mgr.GetAPIReader(), repositories: repositories, crowds: newCrowds(perServer, repositoriesOfNamespace), gates: gates, resolutions: resolutions,
 		board: board, wake: wake, metrics: m, recorder: mgr.GetEventRecorder("pintle"),
 		plainHTTP: plainHosts(o.PlainHTTP), suspended: o.Suspend, lookEvery: cmp.Or(o.LookEvery, defaultLook), now: time.Now,
 	}
@@ -119,9 +123,16 @@ func (r *policyReconciler) add(mgr manager.Manager) error {
 	}
 	asked := predicate.NewPredicateFuncs(func(client.Object) bool { return true })
 	asked.UpdateFunc = func(e event.UpdateEvent) bool {
-		return e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration() || e.ObjectOld.GetUID() != e.ObjectNew.GetUID() ||
-			e.ObjectNew.GetDeletionTimestamp() != nil ||
-			e.ObjectOld.GetAnnotations()[v1alpha1.RefreshAnnotation] != e.ObjectNew.GetAnnotations()[v1alpha1.RefreshAnnotation]
+		changed := e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration() || e.ObjectOld.GetUID() != e.ObjectNew.GetUID() ||
+			e.ObjectNew.GetDeletionTimestamp() != nil
+		if changed {
+			r.turns.stop(key(e.ObjectNew))
+		}
+		return changed || e.ObjectOld.GetAnnotations()[v1alpha1.RefreshAnnotation] != e.ObjectNew.GetAnnotations()[v1alpha1.RefreshAnnotation]
+	}
+	asked.DeleteFunc = func(e event.DeleteEvent) bool {
+		r.turns.stop(key(e.Object))
+		return true
 	}
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("imagepolicy").

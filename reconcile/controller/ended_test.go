@@ -26,7 +26,7 @@ func TestWhatIsCalledOffIsNoError(t *testing.T) {
 	}
 	for title, reconcile := range map[string]func(context.Context, ctrl.Request) (ctrl.Result, error){
 		"policy":     (&policyReconciler{client: away, metrics: m, recorder: events.NewFakeRecorder(1)}).Reconcile,
-		"repository": (&repositoryReconciler{client: away, metrics: m, recorder: events.NewFakeRecorder(1)}).Reconcile,
+		"repository": (&repositoryReconciler{client: away, crowds: newCrowds(1, 1), metrics: m, recorder: events.NewFakeRecorder(1)}).Reconcile,
 	} {
 		ctx, cancel := context.WithCancel(t.Context())
 		if _, err := reconcile(ctx, ctrl.Request{NamespacedName: named("prod", "app")}); !errors.Is(err, broken) {

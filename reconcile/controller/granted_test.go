@@ -39,7 +39,7 @@ func objects(t *testing.T, more ...client.Object) client.WithWatch {
 	for name, labels := range map[string]map[string]string{"team": {"pintle": "yes"}, "prod": nil, "stray": nil} {
 		all = append(all, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels}})
 	}
-	return fake.NewClientBuilder().WithScheme(scheme).WithObjects(all...).Build()
+	return fake.NewClientBuilder().WithScheme(scheme).WithObjects(all...).WithStatusSubresource(&v1alpha1.ImagePolicy{}, &v1alpha1.ManifestRepository{}).Build()
 }
 
 // grants are what spec.policies.namespaces can say.

@@ -31,7 +31,10 @@ func TestHint(t *testing.T) {
 	inbox.Put([]events.Hint{{Source: "distribution", Image: w.image("other")}, {Source: "distribution", Image: w.image("app")}})
 	w.untilTag("app.yaml", "1.1.0")
 	t.Logf("from the hint to Git %.2f s", time.Since(pushed).Seconds())
-	w.untilReady(policy, "UpToDate")
+	w.until("the status tells of it", func() (string, bool) {
+		seen := w.status(policy)
+		return seen, len(policy.Status.History) == 2
+	})
 	if cause := policy.Status.History[0].Cause; cause != "event/distribution" {
 		t.Errorf("the cause is %s", cause)
 	}

@@ -3,7 +3,6 @@
 package controller
 
 import (
-	"strconv"
 	"sync"
 	"time"
 
@@ -22,6 +21,8 @@ type metrics struct {
 	vetoes, missing, problems, policies, ready                      *prometheus.GaugeVec
 	commitSeconds                                                   prometheus.Histogram
 	passSeconds                                                     *prometheus.HistogramVec
+
+	hosts hostLabels
 
 	mu      sync.Mutex
 	reasons map[types.NamespacedName]string
@@ -63,7 +64,11 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 
 // request is a registry.Options.Observe.
 func (m *metrics) request(host string, code int) {
-	m.requests.WithLabelValues(host, strconv.Itoa(code)).Inc()
+	label, gone := m.hosts.of(host, time.Now())
+	if gone != "" {
+		m.requests.DeletePartialMatch(prometheus.Labels{"host": gone})
+	}
+	m.requests.WithLabelValues(label, codeLabel(code)).Inc()
 }
 
 // event is for events.Receiver.Observe.

@@ -25,9 +25,11 @@ const byImage = "spec.image"
 // policyReconciler looks at registries for policies, and writes their status.
 type policyReconciler struct {
 	client      client.Client
+	live        client.Reader
+	statuses    statuses[v1alpha1.ImagePolicyStatus]
 	accounts    *accounts
 	agenda      *agenda
-	crowds      *crowds // at registries
+	turns       *turns
 	resolutions *reconcile.Resolutions
 	board       *board
 	wake        *wake
@@ -41,7 +43,7 @@ type policyReconciler struct {
 func (r *policyReconciler) Reconcile(ctx context.Context, req ctrl.Request) (_ ctrl.Result, err error) {
 	defer unlessEnded(ctx, &err)
 	policy := &v1alpha1.ImagePolicy{}
-	err = r.client.Get(ctx, req.NamespacedName, policy)
+	err = r.statuses.get(ctx, r.client, r.live, req.NamespacedName, policy, &policy.Status)
 	if apierrors.IsNotFound(err) || err == nil && policy.DeletionTimestamp != nil {
 		return ctrl.Result{}, r.forget(ctx, req.NamespacedName)
 	}
@@ -54,15 +56,36 @@ func (r *policyReconciler) Reconcile(ctx context.Context, req ctrl.Request) (_ c
 		}
 		return ctrl.Result{}, r.patch(ctx, policy, invalidPolicy(policy, wrong, r.now()))
 	}
-	waits, err := r.lookInTurn(ctx, policy)
-	if err != nil {
-		return ctrl.Result{}, err
+	result, err := r.follow(ctx, policy)
+	if errors.Is(err, errChanged) {
+		return ctrl.Result{RequeueAfter: time.Millisecond}, nil
+	}
+	return result, err
+}
+
+// follow asks what is to be asked now, and writes the status.
+func (r *policyReconciler) follow(ctx context.Context, policy *v1alpha1.ImagePolicy) (ctrl.Result, error) {
+	asked, waits := false, false
+	if q, due := r.agenda.due(policy, r.now()); due {
+		var err error
+		waits, err = r.inTurn(ctx, policy, func(turn context.Context) error { return r.look(ctx, turn, policy, q, r.now()) })
+		if err != nil {
+			return ctrl.Result{}, err
+		}
+		asked = true
 	}
 	view, err := r.view(ctx, policy)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
 	if view.complete() {
+		if view.doubts() && !waits {
+			if waits, err = r.inTurn(ctx, policy, func(turn context.Context) error { return r.missing(turn, view) }); err != nil {
+				return ctrl.Result{}, err
+			}
+			asked = true
+		}
+		view.unsure = view.unsure || waits
 		if err := r.patch(ctx, policy, view.status()); err != nil {
 			return ctrl.Result{}, err
 		}
@@ -70,11 +93,16 @@ func (r *policyReconciler) Reconcile(ctx context.Context, req ctrl.Request) (_ c
 	if waits {
 		return ctrl.Result{RequeueAfter: roomAfter}, nil
 	}
+	if !asked {
+		r.stayAway(ctx, key(policy))
+	}
 	return ctrl.Result{RequeueAfter: max(time.Millisecond, r.agenda.next(policy, r.now()).Sub(r.now()))}, nil
 }
 
 // forget drops what is known of a policy that is gone or can't be followed.
 func (r *policyReconciler) forget(ctx context.Context, policy types.NamespacedName) error {
+	r.stayAway(ctx, policy)
+	r.statuses.forget(policy)
 	r.agenda.forget(policy)
 	r.resolutions.Forget(policy.String())
 	r.metrics.forgetPolicy(policy)
@@ -87,33 +115,10 @@ func (r *policyReconciler) forget(ctx context.Context, policy types.NamespacedNa
 	return err
 }
 
-// lookInTurn asks the registry, if it is time. It tells whether the policy has to wait
-// for others that ask there.
-func (r *policyReconciler) lookInTurn(ctx context.Context, policy *v1alpha1.ImagePolicy) (waits bool, err error) {
-	now, host := r.now(), registryOf(policy.Spec.Image)
-	q, due := r.agenda.due(policy, now)
-	switch {
-	case due && !r.crowds.enterOrWait(host, key(policy)):
-		return true, nil
-	case due:
-		err = r.lookInside(ctx, policy, host, q, now)
-	}
-	// Who was to be next may have been answered with another: then it is the turn of one more.
-	if next, found := r.crowds.next(host); found {
-		r.wake.policy(ctx, next)
-	}
-	return false, err
-}
-
-// lookInside is look for one that entered.
-func (r *policyReconciler) lookInside(ctx context.Context, policy *v1alpha1.ImagePolicy, host string, q question, now time.Time) error {
-	defer r.crowds.leave(host)
-	return r.look(ctx, policy, q, now)
-}
-
 // look asks the registry for the policy and all others that are due with the same image
-// and login: what comes at once is to be written at once.
-func (r *policyReconciler) look(ctx context.Context, policy *v1alpha1.ImagePolicy, q question, now time.Time) error {
+// and login: what comes at once is to be written at once. It asks as long as its turn
+// lasts.
+func (r *policyReconciler) look(ctx, turn context.Context, policy *v1alpha1.ImagePolicy, q question, now time.Time) error {
 	together, q, err := r.together(ctx, policy, q, now)
 	if err != nil {
 		return err
@@ -122,16 +127,22 @@ func (r *policyReconciler) look(ctx context.Context, policy *v1alpha1.ImagePolic
 	for i, p := range together {
 		before[i], _ = r.resolutions.Of(p)
 	}
-	account, err := r.accounts.of(ctx, policy, now)
+	account, err := r.accounts.of(turn, policy, now)
 	if err != nil {
-		if ctx.Err() != nil {
-			return ctx.Err()
+		if turn.Err() != nil {
+			return turn.Err()
 		}
 		for _, p := range together {
 			r.resolutions.Fail(p, err.Error())
 		}
-	} else if err := r.resolutions.Look(ctx, account, together, q.at, q.cause); err != nil {
-		return err
+	} else if err := r.resolutions.Look(turn, account, together, q.at, q.cause); err != nil {
+		endless, ok := errors.AsType[*endlessError](context.Cause(turn))
+		if !ok {
+			return err
+		}
+		for _, p := range together {
+			r.resolutions.Fail(p, endless.Error())
+		}
 	}
 	for i, p := range together {
 		after, _ := r.resolutions.Of(p)
@@ -203,25 +214,23 @@ func (r *policyReconciler) view(ctx context.Context, policy *v1alpha1.ImagePolic
 			v.unread = append(v.unread, key(repository).String())
 		}
 	}
-	if v.complete() {
-		r.missing(ctx, v)
-	}
 	return v, ctx.Err()
 }
 
 // missing asks which digests that Git holds have left the registry.
-func (r *policyReconciler) missing(ctx context.Context, v *policyView) {
+func (r *policyReconciler) missing(turn context.Context, v *policyView) error {
 	const most = 20 // of one repository, who may hold any number of them
 	for _, p := range v.places {
 		v.unsure = v.unsure || len(p.Digests) > most
 		for _, digest := range p.Digests[:min(most, len(p.Digests))] {
-			gone, sure := r.resolutions.Gone(ctx, v.policy, digest)
+			gone, sure := r.resolutions.Gone(turn, v.policy, digest)
 			if gone {
 				v.gone = append(v.gone, fmt.Sprintf("%s@%s, which %s holds", v.policy.Spec.Image, digest, p.repository))
 			}
 			v.unsure = v.unsure || !sure
 		}
 	}
+	return nil
 }
 
 // patch writes the status if it says something new, and tells in events what.
@@ -233,6 +242,7 @@ func (r *policyReconciler) patch(ctx context.Context, policy *v1alpha1.ImagePoli
 	before := policy.DeepCopy()
 	policy.Status = status
 	err := r.client.Status().Patch(ctx, policy, client.MergeFrom(before))
+	r.statuses.note(key(policy), policy.Status)
 	if err != nil {
 		return client.IgnoreNotFound(fmt.Errorf("cannot write the status of ImagePolicy %s: %w", key(policy), err))
 	}

@@ -67,6 +67,15 @@ func (v *policyView) isNewest(found outcome) bool {
 // is: half of the truth would make it flap.
 func (v *policyView) complete() bool { return v.resolved && !v.pending }
 
+// doubts tells whether Git holds what the registry may no longer have.
+func (v *policyView) doubts() bool {
+	return slices.ContainsFunc(v.places, func(p place) bool {
+		return slices.ContainsFunc(p.Digests, func(digest string) bool {
+			return v.resolution.Selected == nil || v.resolution.Selected.Digest != digest
+		})
+	})
+}
+
 // verdict is a reason and its sentence.
 type verdict struct {
 	reason  reconcile.Reason

@@ -33,7 +33,10 @@ type opened struct {
 	head     string
 	names    []string
 	memories map[string]reconcile.Memory
-	failures int
+	failures int       // in a row
+	retry    time.Time // not before, after a failure
+	failed   int64     // the generation of the object at that time
+	auth     mirror.Auth
 }
 
 // listing lists the policies of an engine, by the repository's newest grant.
@@ -62,7 +65,13 @@ type repositories struct {
 
 	mu      sync.Mutex
 	known   map[types.NamespacedName]*opened
-	working map[string]*sync.Mutex // by URL and branch: two objects may be about one
+	working map[string]*workplace // by URL: two objects may be about one branch
+}
+
+// workplace has room for one. Who is about to enter counts.
+type workplace struct {
+	room  chan struct{}
+	users int
 }
 
 func newRepositories(plainHTTP []string, resolutions *reconcile.Resolutions) (*repositories, error) {
@@ -72,7 +81,7 @@ func newRepositories(plainHTTP []string, resolutions *reconcile.Resolutions) (*r
 	}
 	config := reconcile.Config{Resolutions: resolutions, Validator: validator, Dates: true}
 	config.Registry.PlainHTTP = plainHTTP
-	return &repositories{config: config, known: map[types.NamespacedName]*opened{}, working: map[string]*sync.Mutex{}}, nil
+	return &repositories{config: config, known: map[types.NamespacedName]*opened{}, working: map[string]*workplace{}}, nil
 }
 
 // open gives the engine of a repository, a new one only where it points elsewhere.
@@ -87,11 +96,14 @@ func (r *repositories) open(repository *v1alpha1.ManifestRepository, granted Gra
 	r.mu.Unlock()
 	if known != nil && known.spec.URL == spec.URL && known.spec.Branch == spec.Branch && slices.Equal(known.spec.Paths, spec.Paths) {
 		known.listing.Granted = granted
+		if known.auth != auth || known.failed != repository.Generation {
+			known.auth, known.retry = auth, time.Time{} // which may be what was wrong
+		}
 		return known, known.engine.Use(auth, author)
 	}
 	config := r.config
 	config.Repo, config.Branch, config.Paths, config.Git, config.Author = spec.URL, spec.Branch, spec.Paths, auth, author
-	o := &opened{listing: &listing{Granted: granted}, spec: spec, since: now}
+	o := &opened{listing: &listing{Granted: granted}, spec: spec, since: now, auth: auth}
 	config.Policies = o.listing
 	var err error
 	if o.engine, err = reconcile.Open(config); err != nil {
@@ -109,17 +121,41 @@ func (r *repositories) forget(repository types.NamespacedName) {
 	delete(r.known, repository)
 }
 
-// lock waits until nobody else in the process works on the same branch.
-func (r *repositories) lock(spec v1alpha1.ManifestRepositorySpec) (unlock func()) {
+// lock waits until nobody else in the process works on the same repository.
+func (r *repositories) lock(ctx context.Context, spec v1alpha1.ManifestRepositorySpec) (unlock func(), err error) {
 	name := sameURL(spec.URL)
 	r.mu.Lock()
-	if r.working[name] == nil {
-		r.working[name] = &sync.Mutex{}
+	defer r.mu.Unlock()
+	place := r.working[name]
+	if place == nil {
+		place = &workplace{room: make(chan struct{}, 1)}
+		r.working[name] = place
 	}
-	lock := r.working[name]
+	place.users++
 	r.mu.Unlock()
-	lock.Lock()
-	return lock.Unlock
+	select {
+	case place.room <- struct{}{}:
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	r.mu.Lock()
+	if err != nil {
+		r.away(name, place)
+		return nil, err
+	}
+	return func() {
+		<-place.room
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.away(name, place)
+	}, nil
+}
+
+// away forgets a place that nobody uses. The caller has the mutex.
+func (r *repositories) away(name string, place *workplace) {
+	if place.users--; place.users == 0 {
+		delete(r.working, name)
+	}
 }
 
 // branch is the branch that a repository is about, as far as is known.

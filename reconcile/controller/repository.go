@@ -4,7 +4,6 @@ package controller
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -37,6 +36,8 @@ const (
 type repositoryReconciler struct {
 	client       client.Client
 	getter       credentials.Getter
+	live         client.Reader
+	statuses     statuses[v1alpha1.ManifestRepositoryStatus]
 	repositories *repositories
 	crowds       *crowds // at Git servers
 	gates        *gates
@@ -54,8 +55,14 @@ type repositoryReconciler struct {
 // Reconcile implements reconcile.Reconciler of controller-runtime.
 func (r *repositoryReconciler) Reconcile(ctx context.Context, req ctrl.Request) (_ ctrl.Result, err error) {
 	defer unlessEnded(ctx, &err)
+	stays := false
+	defer func() {
+		if !stays {
+			r.call(ctx, r.crowds.stayAway(req.NamespacedName))
+		}
+	}()
 	repository := &v1alpha1.ManifestRepository{}
-	err = r.client.Get(ctx, req.NamespacedName, repository)
+	err = r.statuses.get(ctx, r.client, r.live, req.NamespacedName, repository, &repository.Status)
 	if apierrors.IsNotFound(err) || err == nil && repository.DeletionTimestamp != nil {
 		r.forget(ctx, req.NamespacedName)
 		return ctrl.Result{}, nil
@@ -83,16 +90,27 @@ func (r *repositoryReconciler) Reconcile(ctx context.Context, req ctrl.Request) 
 	if err != nil || wait > 0 {
 		return ctrl.Result{RequeueAfter: wait}, err
 	}
+	stays = true
 	server := serverOf(repository.Spec.URL)
-	if !r.crowds.enter(server) {
+	in, called := r.crowds.enter(key(repository), server)
+	r.call(ctx, called)
+	if !in {
 		return ctrl.Result{RequeueAfter: roomAfter}, nil
 	}
-	defer r.crowds.leave(server)
+	defer func() { r.call(ctx, r.crowds.leave(key(repository), server)) }()
 	return r.pass(ctx, repository, work)
+}
+
+// call wakes those whose turn it is.
+func (r *repositoryReconciler) call(ctx context.Context, repositories []types.NamespacedName) {
+	for _, name := range repositories {
+		send(ctx, r.wake.repositories, name)
+	}
 }
 
 func (r *repositoryReconciler) forget(ctx context.Context, repository types.NamespacedName) {
 	r.repositories.forget(repository)
+	r.statuses.forget(repository)
 	r.gates.forget(repository)
 	r.metrics.forgetRepository(repository)
 	for _, policy := range r.board.drop(repository) {
@@ -101,9 +119,13 @@ func (r *repositoryReconciler) forget(ctx context.Context, repository types.Name
 }
 
 // wait is how long the pass has to wait: for what else comes, and at the beginning for
-// the first answers of the registries, so that a new fleet is one push.
+// the first answers of the registries, so that a new fleet is one push; and after a
+// failure for the next try.
 func (r *repositoryReconciler) wait(ctx context.Context, work *opened, granted Granted) (time.Duration, error) {
 	now := r.now()
+	if left := work.retry.Sub(now); left > 0 {
+		return left, nil // whatever news there is: the server that failed is not asked for each
+	}
 	if left := work.since.Add(LongestWait).Sub(now); !work.passed && left > 0 {
 		missing, err := unresolved(ctx, granted, r.resolutions)
 		if err != nil || missing > 0 {
@@ -118,7 +140,10 @@ func (r *repositoryReconciler) wait(ctx context.Context, work *opened, granted G
 
 // pass does the work and tells of it.
 func (r *repositoryReconciler) pass(ctx context.Context, repository *v1alpha1.ManifestRepository, work *opened) (ctrl.Result, error) {
-	unlock := r.repositories.lock(repository.Spec)
+	unlock, err := r.repositories.lock(ctx, repository.Spec)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
 	defer unlock()
 	now := &v1alpha1.ManifestRepository{}
 	if err := r.client.Get(ctx, key(repository), now); err != nil || now.UID != repository.UID || now.Generation != repository.Generation || now.DeletionTimestamp != nil {
@@ -152,7 +177,7 @@ func (r *repositoryReconciler) pass(ctx context.Context, repository *v1alpha1.Ma
 	if err := r.recall(ctx, work, report); err != nil {
 		return r.fail(ctx, repository, work, err)
 	}
-	work.passed, work.failures = true, 0
+	work.passed, work.failures, work.retry = true, 0, time.Time{}
 	for _, policy := range r.board.post(key(repository), r.outcomes(repository, work, report)) {
 		r.wake.policy(ctx, policy)
 	}
@@ -261,13 +286,14 @@ func (r *repositoryReconciler) rivals(ctx context.Context, repository *v1alpha1.
 
 // fail tells of what went wrong, and when it is tried again. What was known stays.
 func (r *repositoryReconciler) fail(ctx context.Context, repository *v1alpha1.ManifestRepository, work *opened, err error) (ctrl.Result, error) {
-	if ctx.Err() != nil || errors.Is(err, context.Canceled) {
+	if ctx.Err() != nil {
 		return ctrl.Result{}, ctx.Err()
 	}
 	retry := r.lookEvery
 	if work != nil {
 		retry = min(firstRetry<<min(work.failures, 10), lastRetry)
 		work.failures++
+		work.retry, work.failed = r.now().Add(retry), repository.Generation
 	}
 	r.metrics.failed(repository)
 	if err := r.failed(ctx, repository); err != nil {
@@ -295,7 +321,9 @@ func (r *repositoryReconciler) patch(ctx context.Context, repository *v1alpha1.M
 	}
 	before := repository.DeepCopy()
 	repository.Status = status
-	if err := r.client.Status().Patch(ctx, repository, client.MergeFrom(before)); err != nil {
+	err := r.client.Status().Patch(ctx, repository, client.MergeFrom(before))
+	r.statuses.note(key(repository), repository.Status)
+	if err != nil {
 		return client.IgnoreNotFound(fmt.Errorf("cannot write the status of ManifestRepository %s: %w", key(repository), err))
 	}
 	for _, e := range repositoryEvents(before.Status, status) {

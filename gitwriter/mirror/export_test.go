@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mirror
+
+import (
+	"net/http"
+	"net/url"
+)
+
+// UseProxy sends a mirror's requests through a proxy, as HTTPS_PROXY does.
+func UseProxy(m *Mirror, proxy string) {
+	u, err := url.Parse(proxy)
+	if err != nil {
+		panic(err)
+	}
+	if r, ok := m.remote.(*httpRemote); ok {
+		r.wire.Proxy = http.ProxyURL(u)
+	}
+}
