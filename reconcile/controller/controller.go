@@ -38,6 +38,8 @@ type Options struct {
 	Quiet time.Duration
 	// LookEvery is how often the tip of an idle repository is looked up; 0 is 30 s.
 	LookEvery time.Duration
+	// FindBuilds is how often it is asked whether the cluster has BuildRuns; 0 is 1 min.
+	FindBuilds time.Duration
 	// Hints of events are taken from here; nil where none can come.
 	Hints *events.Inbox
 	// Limits bound what registries are asked; nil is the usual.
@@ -76,6 +78,9 @@ func Add(mgr manager.Manager, o Options) error {
 		accounts: newAccounts(mgr.GetAPIReader(), registry.Options{PlainHTTP: o.PlainHTTP, Limits: o.Limits, Observe: m.request}),
 		agenda:   newAgenda(), crowds: newCrowds(perRegistry), resolutions: resolutions, board: board, wake: wake, metrics: m,
 		recorder: mgr.GetEventRecorder("pintle"), suspended: o.Suspend, now: time.Now,
+	}
+	if policies.builds, err = newBuilds(mgr, cmp.Or(o.FindBuilds, findBuilds), policies.agenda, wake, resolutions); err != nil {
+		return fmt.Errorf("cannot set up what follows builds: %w", err)
 	}
 	if err := policies.add(mgr); err != nil {
 		return fmt.Errorf("cannot set up the controller of policies: %w", err)

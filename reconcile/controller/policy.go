@@ -29,6 +29,7 @@ type policyReconciler struct {
 	agenda      *agenda
 	crowds      *crowds // at registries
 	resolutions *reconcile.Resolutions
+	builds      *builds
 	board       *board
 	wake        *wake
 	metrics     *metrics
@@ -76,6 +77,7 @@ func (r *policyReconciler) Reconcile(ctx context.Context, req ctrl.Request) (_ c
 // forget drops what is known of a policy that is gone or can't be followed.
 func (r *policyReconciler) forget(ctx context.Context, policy types.NamespacedName) error {
 	r.agenda.forget(policy)
+	r.builds.forget(policy)
 	r.resolutions.Forget(policy.String())
 	r.metrics.forgetPolicy(policy)
 	repositories, err := Grantors(ctx, r.client, policy.Namespace)
@@ -122,6 +124,7 @@ func (r *policyReconciler) look(ctx context.Context, policy *v1alpha1.ImagePolic
 	for i, p := range together {
 		before[i], _ = r.resolutions.Of(p)
 	}
+	r.builds.wait(ctx)
 	account, err := r.accounts.of(ctx, policy, now)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -135,6 +138,7 @@ func (r *policyReconciler) look(ctx context.Context, policy *v1alpha1.ImagePolic
 	}
 	for i, p := range together {
 		after, _ := r.resolutions.Of(p)
+		r.builds.compare(ctx, p, q.at)
 		r.metrics.resolved(after)
 		changed := r.agenda.looked(p, q.at, r.now(), after.Reason == reconcile.Failed)
 		if !changed && after.Equal(before[i]) {
