@@ -9,8 +9,24 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/pintle-dev/pintle/fixtures/gitserver"
 	"github.com/pintle-dev/pintle/reconcile"
 )
+
+// What only a cluster can do is told where there is none, and the rest goes on.
+func TestATriggerNeedsACluster(t *testing.T) {
+	w := newWorld(t, gitserver.Options{})
+	w.push("app", "1.0.0", "1.1.0")
+	w.repo.Seed(t, map[string]string{
+		"policies/app.yaml": w.policy("app", "app") + "  trigger: {builds: {matchLabels: {base: app}}}\n",
+		app:                 w.deployment("app", "app:1.0.0", "app"),
+	}, "First")
+	report := w.sync()
+	want := []string{"policies/app.yaml:1: spec.trigger of prod/app is ignored: without a cluster, there are no Builds to start"}
+	if diff := cmp.Diff(want, report.Notices); diff != "" || len(report.Commits) != 1 {
+		t.Errorf("notices (-want +got):\n%s\ncommits: %v", diff, report.Commits)
+	}
+}
 
 // makers know builds by the tag that they made.
 type makers map[string]reconcile.Build

@@ -41,6 +41,11 @@ type ImagePolicyStatus struct {
 	// +kubebuilder:validation:MaxItems=100
 	Vetoes []Veto `json:"vetoes,omitempty"`
 
+	// Triggered is what builds were last started for, with spec.trigger.
+	//
+	// +optional
+	Triggered *Triggered `json:"triggered,omitempty"`
+
 	// Conditions are Ready, Resolved, Written and, while a veto or pin applies, Held.
 	//
 	// +optional

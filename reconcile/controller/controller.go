@@ -82,6 +82,7 @@ func Add(mgr manager.Manager, o Options) error {
 	if policies.builds, err = newBuilds(mgr, cmp.Or(o.FindBuilds, findBuilds), policies.agenda, wake, resolutions); err != nil {
 		return fmt.Errorf("cannot set up what follows builds: %w", err)
 	}
+	policies.trigger = newTrigger(mgr.GetClient(), policies.builds.runs, o.Suspend)
 	if err := policies.add(mgr); err != nil {
 		return fmt.Errorf("cannot set up the controller of policies: %w", err)
 	}

@@ -30,6 +30,7 @@ type policyReconciler struct {
 	crowds      *crowds // at registries
 	resolutions *reconcile.Resolutions
 	builds      *builds
+	trigger     *trigger
 	board       *board
 	wake        *wake
 	metrics     *metrics
@@ -63,21 +64,27 @@ func (r *policyReconciler) Reconcile(ctx context.Context, req ctrl.Request) (_ c
 	if err != nil {
 		return ctrl.Result{}, err
 	}
+	next := max(time.Millisecond, r.agenda.next(policy, r.now()).Sub(r.now()))
 	if view.complete() {
-		if err := r.patch(ctx, policy, view.status()); err != nil {
+		status := view.status()
+		if again := r.trigger.follow(ctx, view, &status); again > 0 {
+			next = min(next, again)
+		}
+		if err := r.patch(ctx, policy, status); err != nil {
 			return ctrl.Result{}, err
 		}
 	}
 	if waits {
 		return ctrl.Result{RequeueAfter: roomAfter}, nil
 	}
-	return ctrl.Result{RequeueAfter: max(time.Millisecond, r.agenda.next(policy, r.now()).Sub(r.now()))}, nil
+	return ctrl.Result{RequeueAfter: next}, nil
 }
 
 // forget drops what is known of a policy that is gone or can't be followed.
 func (r *policyReconciler) forget(ctx context.Context, policy types.NamespacedName) error {
 	r.agenda.forget(policy)
 	r.builds.forget(policy)
+	r.trigger.forget(policy)
 	r.resolutions.Forget(policy.String())
 	r.metrics.forgetPolicy(policy)
 	repositories, err := Grantors(ctx, r.client, policy.Namespace)
