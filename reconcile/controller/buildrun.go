@@ -85,8 +85,7 @@ type buildList struct {
 	Items []build `json:"items"`
 }
 
-// DeepCopyObject implements runtime.Object.
-func (r *buildRun) DeepCopyObject() runtime.Object {
+func (r *buildRun) copy() *buildRun {
 	c := *r
 	r.DeepCopyInto(&c.ObjectMeta)
 	c.Status.Conditions = slices.Clone(r.Status.Conditions)
@@ -94,11 +93,14 @@ func (r *buildRun) DeepCopyObject() runtime.Object {
 }
 
 // DeepCopyObject implements runtime.Object.
+func (r *buildRun) DeepCopyObject() runtime.Object { return r.copy() }
+
+// DeepCopyObject implements runtime.Object.
 func (l *buildRunList) DeepCopyObject() runtime.Object {
 	c := *l
 	c.Items = slices.Clone(l.Items)
 	for i := range c.Items {
-		c.Items[i] = *l.Items[i].DeepCopyObject().(*buildRun) //nolint:forcetypeassert // it is what the function above gives
+		c.Items[i] = *l.Items[i].copy()
 	}
 	return &c
 }

@@ -290,8 +290,8 @@ func (a *agenda) lookedAt(policy types.NamespacedName) (at time.Time, ever bool)
 func (b *builds) expect(policy types.NamespacedName, e expected) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	all := append(b.expected[policy], e)
-	b.expected[policy] = all[max(0, len(all)-maxExpected):]
+	all := b.expected[policy]
+	b.expected[policy] = append(all[max(0, len(all)-maxExpected+1):], e)
 }
 
 func (b *builds) forget(policy types.NamespacedName) {

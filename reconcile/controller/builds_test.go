@@ -5,8 +5,10 @@ package controller_test
 import (
 	"cmp"
 	"fmt"
+	"net/http"
 	"os/exec"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -49,15 +51,15 @@ func newYard(t *testing.T) *yard {
 	return y
 }
 
-// follow starts what there is: a policy with a field at 1.0.0, and a controller.
-func (y *yard) follow(name string) (policy *v1alpha1.ImagePolicy, stop func()) {
+// follow starts what there is: the policy app with a field at 1.0.0, and a controller.
+func (y *yard) follow() (policy *v1alpha1.ImagePolicy, stop func()) {
 	y.t.Helper()
-	y.push(name, "1.0.0")
-	y.repo.Seed(y.t, map[string]string{name + ".yaml": y.deployment(name, name+":1.0.0", name)}, "seed")
-	policy = y.daily(name)
+	y.push("app", "1.0.0")
+	y.repo.Seed(y.t, map[string]string{"app.yaml": y.deployment("app", "app:1.0.0", "app")}, "seed")
+	policy = y.daily("app")
 	y.create(policy, y.repository("fleet"))
 	stop = y.start()
-	y.untilTag(name+".yaml", "1.0.0")
+	y.untilTag("app.yaml", "1.0.0")
 	y.untilReady(policy, "UpToDate")
 	return policy, stop
 }
@@ -82,7 +84,7 @@ type ran struct {
 
 // run makes a BuildRun and sets its status as Shipwright does, with the image in the spec
 // of the Build.
-func (y *yard) run(r ran) *unstructured.Unstructured {
+func (y *yard) run(r ran) {
 	y.t.Helper()
 	run := &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "shipwright.io/v1beta1", "kind": "BuildRun",
@@ -91,7 +93,6 @@ func (y *yard) run(r ran) *unstructured.Unstructured {
 	}}
 	y.create(run)
 	y.ends(run, r)
-	return run
 }
 
 func (y *yard) ends(run *unstructured.Unstructured, r ran) {
@@ -133,9 +134,9 @@ func (y *yard) trailer() string {
 }
 
 // untilCause waits for a tag in Git, and checks why it is there.
-func (y *yard) untilCause(file, tag, cause string) {
+func (y *yard) untilCause(tag, cause string) {
 	y.t.Helper()
-	y.untilTag(file, tag)
+	y.untilTag("app.yaml", tag)
 	if got := y.trailer(); !strings.HasSuffix(got, " "+cause) || strings.Contains(got, "\n") {
 		y.t.Errorf("the trailer is %q, want it to end with %q", got, cause)
 	}
@@ -183,13 +184,13 @@ func (y *yard) quiet(policy *v1alpha1.ImagePolicy) {
 // goes on.
 func TestBuildRuns(t *testing.T) {
 	y := newYard(t)
-	app, stop := y.follow("app")
+	app, stop := y.follow()
 
 	parts.InstallShipwright(t, y.own)
 	digest := images.Push(t, y.store, "app", "1.1.0", "one")
 	y.run(ran{name: "app-1", image: y.image("app:1.1.0"), digest: digest, source: sourceCommit})
 	cause := "build/" + y.namespace + "/app-1"
-	y.untilCause("app.yaml", "1.1.0", "cause="+cause+" source="+sourceCommit)
+	y.untilCause("1.1.0", "cause="+cause+" source="+sourceCommit)
 	y.until("the history tells the build", func() (string, bool) {
 		text := y.status(app)
 		return text, len(app.Status.History) > 0 && app.Status.History[0].Cause == cause
@@ -220,7 +221,7 @@ func TestBuildRuns(t *testing.T) {
 	t.Run("without a digest", func(t *testing.T) {
 		images.Push(t, y.store, "app", "1.2.0", "two")
 		y.run(ran{name: "app-2", image: y.image("app:1.2.0")})
-		y.untilCause("app.yaml", "1.2.0", "cause=build/"+y.namespace+"/app-2")
+		y.untilCause("1.2.0", "cause=build/"+y.namespace+"/app-2")
 	})
 	t.Run("after a restart", func(t *testing.T) {
 		y.quiet(app)
@@ -244,7 +245,7 @@ func TestBuildRuns(t *testing.T) {
 		pushed := images.Push(t, y.store, "app", "1.3.0", "three")
 		y.run(ran{name: "app-3", image: y.image("app:1.3.0"), digest: pushed, source: sourceCommit, ended: time.Now().Add(-time.Hour)})
 		y.start()
-		y.untilCause("app.yaml", "1.3.0", "cause=build/"+y.namespace+"/app-3 source="+sourceCommit)
+		y.untilCause("1.3.0", "cause=build/"+y.namespace+"/app-3 source="+sourceCommit)
 	})
 	t.Run("Shipwright goes and comes back", func(t *testing.T) {
 		definition := &apiextensionsv1.CustomResourceDefinition{ObjectMeta: metav1.ObjectMeta{Name: "buildruns.shipwright.io"}}
@@ -255,11 +256,11 @@ func TestBuildRuns(t *testing.T) {
 		})
 		images.Push(t, y.store, "app", "1.4.0", "four")
 		y.change(app, func() { app.Annotations = map[string]string{v1alpha1.RefreshAnnotation: "now"} })
-		y.untilCause("app.yaml", "1.4.0", "cause=schedule")
+		y.untilCause("1.4.0", "cause=schedule")
 		parts.InstallShipwright(t, y.own)
 		pushed := images.Push(t, y.store, "app", "1.5.0", "five")
 		y.run(ran{name: "app-1", image: y.image("app:1.5.0"), digest: pushed})
-		y.untilCause("app.yaml", "1.5.0", "cause="+cause)
+		y.untilCause("1.5.0", "cause="+cause)
 	})
 }
 
@@ -281,13 +282,13 @@ func (y *yard) deleteDefinitions() {
 func TestBuildsAreNotBelieved(t *testing.T) {
 	y := newYard(t)
 	parts.InstallShipwright(t, y.own)
-	app, _ := y.follow("app")
+	app, _ := y.follow()
 	y.quiet(app)
 
 	other := "sha256:" + strings.Repeat("0", 64)
 	served := images.Push(t, y.store, "app", "1.1.0", "another")
 	y.run(ran{name: "another", image: y.image("app:1.1.0"), digest: other, source: sourceCommit})
-	y.untilCause("app.yaml", "1.1.0", "cause=schedule")
+	y.untilCause("1.1.0", "cause=schedule")
 	y.run(ran{name: "missing", image: y.image("app:1.9.9"), digest: other})
 	y.until("both are told", func() (string, bool) {
 		notes := strings.Join(y.told("BuildDiffers"), "\n")
@@ -302,7 +303,7 @@ func TestBuildsAreNotBelieved(t *testing.T) {
 	y.run(ran{name: "elsewhere", image: y.image("other:1.2.0"), digest: pushed})
 	y.stays(3*time.Second, "what the controller did", func() string { return y.atRest(app) })
 	y.run(ran{name: "hostile", image: y.image("app:1.2.0"), digest: pushed, source: sourceCommit + "\n\nPintle-Update: x"})
-	y.untilCause("app.yaml", "1.2.0", "cause=build/"+y.namespace+"/hostile")
+	y.untilCause("1.2.0", "cause=build/"+y.namespace+"/hostile")
 }
 
 // A cluster full of old runs costs a start no look, and a policy's own tag counts, however
@@ -313,13 +314,55 @@ func TestOldRunsAskNothing(t *testing.T) {
 	for i := range 50 {
 		y.run(ran{name: fmt.Sprintf("old-%d", i), image: y.image("app:1.0.0"), ended: time.Now().Add(-time.Hour)})
 	}
-	app, _ := y.follow("app")
+	app, _ := y.follow()
 	y.quiet(app)
 	if lists := y.images.count("/v2/app/tags/list"); lists != 1 {
 		t.Errorf("the registry listed %d times, want once: %v", lists, y.images.with("/v2/"))
 	}
 	if got := y.trailer(); !strings.HasSuffix(got, " cause=schedule") {
 		t.Errorf("the trailer is %q: a run without a digest from before made nothing", got)
+	}
+}
+
+// A look that is under way when a build ends may have been answered before the image was
+// pushed: it says nothing of the build, and is followed by one that does.
+func TestALookFromBeforeTheBuild(t *testing.T) {
+	y := newYard(t)
+	parts.InstallShipwright(t, y.own)
+	y.push("other", "1.0.0")
+	other := y.daily("other")
+	y.create(other)
+	app, _ := y.follow()
+	y.untilReady(other, "NoField")
+	y.quiet(app)
+	held, free := make(chan struct{}), make(chan struct{})
+	var lists atomic.Int32
+	y.images.instead(func(w http.ResponseWriter, r *http.Request) bool {
+		if strings.HasSuffix(r.URL.Path, "/app/tags/list") && lists.Add(1) == 1 {
+			close(held)
+			<-free
+		}
+		return lists.Load() == 1 && y.images.without(w, r, []string{"app:1.1.0"})
+	})
+	y.refresh(app)
+	select {
+	case <-held:
+	case <-time.After(patience):
+		t.Fatal("nobody looks")
+	}
+	pushed := images.Push(t, y.store, "app", "1.1.0", "one")
+	y.run(ran{name: "app-1", image: y.image("app:1.1.0"), digest: pushed})
+	y.push("other", "1.1.0")
+	y.run(ran{name: "other-1", image: y.image("other:1.1.0")})
+	y.until("the build is known, as the one after it is", func() (string, bool) {
+		text := y.status(other)
+		return text, other.Status.Selected.Tag == "1.1.0"
+	})
+	close(free)
+	y.untilCause("1.1.0", "cause=build/"+y.namespace+"/app-1")
+	y.quiet(app)
+	if notes := y.told("BuildDiffers"); len(notes) > 0 {
+		t.Errorf("a build is blamed: %q", notes)
 	}
 }
 
@@ -342,14 +385,14 @@ func TestNoRightToReadBuilds(t *testing.T) {
 		}
 	})
 	y.cluster, y.api = counted(y.cluster)
-	app, _ := y.follow("app")
+	app, _ := y.follow()
 	y.until("BuildRuns are asked for in vain", func() (string, bool) { return "", y.api.count("/buildruns") > 1 })
 	images.Push(t, y.store, "app", "1.1.0", "one")
 	y.change(app, func() { app.Annotations = map[string]string{v1alpha1.RefreshAnnotation: "now"} })
-	y.untilCause("app.yaml", "1.1.0", "cause=schedule")
+	y.untilCause("1.1.0", "cause=schedule")
 
 	y.change(role, func() { role.Rules = all })
 	pushed := images.Push(t, y.store, "app", "1.2.0", "two")
 	y.run(ran{name: "app-2", image: y.image("app:1.2.0"), digest: pushed})
-	y.untilCause("app.yaml", "1.2.0", "cause=build/"+y.namespace+"/app-2")
+	y.untilCause("1.2.0", "cause=build/"+y.namespace+"/app-2")
 }

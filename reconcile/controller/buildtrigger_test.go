@@ -84,7 +84,7 @@ func TestTriggerBuilds(t *testing.T) {
 	y.build("three", "rust", "third:1")
 	base := y.starter("base", "go")
 	y.create(base)
-	app, stop := y.follow("app")
+	app, stop := y.follow()
 	y.untilReady(base, "NoField")
 	y.quiet(app)
 	y.untilRuns()
@@ -102,7 +102,7 @@ func TestTriggerBuilds(t *testing.T) {
 		run := y.runs()[0]
 		pushed := images.Push(t, y.store, "app", "1.1.0", "built")
 		y.ends(&run, ran{image: y.image("app:1.1.0"), digest: pushed, source: sourceCommit})
-		y.untilCause("app.yaml", "1.1.0", "cause=build/"+y.namespace+"/"+run.GetName()+" source="+sourceCommit)
+		y.untilCause("1.1.0", "cause=build/"+y.namespace+"/"+run.GetName()+" source="+sourceCommit)
 	})
 	t.Run("the same digest under another tag", func(t *testing.T) {
 		images.Push(t, y.store, "base", "1.1.1", "base:1.1.0")
@@ -130,7 +130,7 @@ func TestTriggerBuilds(t *testing.T) {
 		}
 		y.untilRuns()
 	})
-	t.Run("while nobody was there", func(t *testing.T) {
+	t.Run("while nobody was there", func(*testing.T) {
 		stop()
 		y.push("base", "1.2.0")
 		stop = y.start()
@@ -148,7 +148,7 @@ func TestTriggerBuilds(t *testing.T) {
 			t.Errorf("%d BuildRuns, want 4: %v", n, y.started())
 		}
 	})
-	t.Run("no trigger any more", func(t *testing.T) {
+	t.Run("no trigger any more", func(*testing.T) {
 		y.change(base, func() { base.Spec.Trigger = nil })
 		y.until("the status says nothing of it", func() (string, bool) {
 			text := y.status(base)
@@ -170,7 +170,7 @@ func TestTriggerRefusesLoops(t *testing.T) {
 	y.build("good", "go", "far:2.0.0")
 	base, middle := y.starter("base", "go"), y.starter("middle", "middle")
 	y.create(base, middle)
-	y.follow("app")
+	y.follow()
 	y.untilReady(base, "NoField")
 	y.untilReady(middle, "NoField")
 	y.push("base", "1.1.0")
@@ -195,7 +195,7 @@ func TestTriggerThatCanNotStart(t *testing.T) {
 	y.push("base", "1.0.0")
 	base := y.starter("base", "go")
 	y.create(base)
-	_, stop := y.follow("app")
+	_, stop := y.follow()
 	y.untilReady(base, "NoField")
 	y.push("base", "1.1.0")
 	y.refresh(base)

@@ -150,8 +150,9 @@ func (w *world) controller(options controller.Options) (stop func()) {
 		options.Metrics = prometheus.NewRegistry()
 	}
 	options.LookEvery = cmp.Or(options.LookEvery, 200*time.Millisecond)
-	options.FindBuilds = cmp.Or(options.FindBuilds, time.Hour) // Once, so that what is asked besides can be counted.
-	same := true                                               // names are checked for the whole process
+	// Once, so that what is asked besides can be counted.
+	options.FindBuilds = cmp.Or(options.FindBuilds, time.Hour)
+	same := true // names are checked for the whole process
 	mgr, err := ctrl.NewManager(w.cluster, ctrl.Options{
 		Scheme: newScheme(), Logger: testr.NewWithOptions(w.t, testr.Options{Verbosity: 0}),
 		Metrics: metricsserver.Options{BindAddress: "0"}, HealthProbeBindAddress: "0",
