@@ -18,6 +18,7 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/pintle-dev/pintle/api/v1alpha1"
@@ -244,7 +245,11 @@ func TestBuildRuns(t *testing.T) {
 		stop()
 		pushed := images.Push(t, y.store, "app", "1.3.0", "three")
 		y.run(ran{name: "app-3", image: y.image("app:1.3.0"), digest: pushed, source: sourceCommit, ended: time.Now().Add(-time.Hour)})
+		quick := y.cluster
+		y.cluster = rest.CopyConfig(quick)
+		y.cluster.Wrap(slowly)
 		y.start()
+		y.cluster = quick
 		y.untilCause("1.3.0", "cause=build/"+y.namespace+"/app-3 source="+sourceCommit)
 	})
 	t.Run("Shipwright goes and comes back", func(t *testing.T) {
@@ -254,6 +259,13 @@ func TestBuildRuns(t *testing.T) {
 			err := y.client.Get(t.Context(), client.ObjectKeyFromObject(definition), definition)
 			return fmt.Sprint(err), client.IgnoreNotFound(err) == nil && err != nil
 		})
+		y.until("nobody asks for them", func() (string, bool) {
+			before := y.api.count("/buildruns")
+			time.Sleep(time.Second)
+			return fmt.Sprint(y.api.with("/buildruns")[before:]), y.api.count("/buildruns") == before
+		})
+		// What fails for another reason is tried again sooner.
+		y.stays(6*time.Second, "how often BuildRuns were asked for", func() string { return fmt.Sprint(y.api.count("/buildruns")) })
 		images.Push(t, y.store, "app", "1.4.0", "four")
 		y.change(app, func() { app.Annotations = map[string]string{v1alpha1.RefreshAnnotation: "now"} })
 		y.untilCause("1.4.0", "cause=schedule")
@@ -261,6 +273,16 @@ func TestBuildRuns(t *testing.T) {
 		pushed := images.Push(t, y.store, "app", "1.5.0", "five")
 		y.run(ran{name: "app-1", image: y.image("app:1.5.0"), digest: pushed})
 		y.untilCause("1.5.0", "cause="+cause)
+	})
+}
+
+// slowly lets BuildRuns be known late.
+func slowly(next http.RoundTripper) http.RoundTripper {
+	return roundTripper(func(r *http.Request) (*http.Response, error) {
+		if strings.HasSuffix(r.URL.Path, "/buildruns") {
+			time.Sleep(time.Second)
+		}
+		return next.RoundTrip(r)
 	})
 }
 
