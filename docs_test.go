@@ -126,7 +126,7 @@ func TestPagesShowKustomizationsThatBuild(t *testing.T) {
 func TestPageTellsAllRights(t *testing.T) {
 	everywhere, atHome, whereOpened := "everywhere", "`pintle-system`", "where you say so"
 	var want []string
-	for _, one := range []struct{ file, where string }{{"controller.yaml", everywhere}, {"leader-election.yaml", atHome}, {"credentials.yaml", whereOpened}} {
+	for _, one := range []struct{ file, where string }{{"controller.yaml", everywhere}, {"leader-election.yaml", atHome}, {"credentials.yaml", whereOpened}, {"builds.yaml", whereOpened}} {
 		text, err := os.ReadFile(filepath.Join("config", "rbac", one.file))
 		if err != nil {
 			t.Fatal(err)

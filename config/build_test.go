@@ -35,6 +35,7 @@ const (
 	defaults  = "default"
 	overlay   = "overlays/all-namespaces"
 	monitored = "monitoring"
+	starts    = "components/builds"
 )
 
 // build gives what kubectl apply -k would send, in its order.
@@ -170,7 +171,7 @@ type alert struct {
 func TestKustomizationsAreOfTheirTypes(t *testing.T) {
 	decoder := serializer.NewCodecFactory(newScheme(t), serializer.EnableStrict).UniversalDeserializer()
 	folders := kustomizations(t)
-	for _, folder := range []string{defaults, overlay, monitored} {
+	for _, folder := range []string{defaults, overlay, monitored, starts} {
 		if !slices.Contains(folders, folder) {
 			t.Errorf("%s cannot be built", folder)
 		}
@@ -203,6 +204,7 @@ func TestInstallIsComplete(t *testing.T) {
 		"CustomResourceDefinition manifestrepositories.pintle.dev",
 		"ServiceAccount pintle-system/pintle-controller",
 		"Role pintle-system/pintle-leader-election",
+		"ClusterRole pintle-builds",
 		"ClusterRole pintle-controller",
 		"ClusterRole pintle-credentials",
 		"ClusterRole pintle-edit",

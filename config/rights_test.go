@@ -49,6 +49,9 @@ var everywhere = []string{
 	"get namespaces",
 	"list namespaces",
 	"watch namespaces",
+	"get shipwright.io/buildruns",
+	"list shipwright.io/buildruns",
+	"watch shipwright.io/buildruns",
 	"create events.k8s.io/events",
 	"patch events.k8s.io/events",
 }

@@ -26,6 +26,7 @@ type Update struct {
 	New, Wrote ledger.Value
 	Revision   int
 	Cause      string
+	Source     string // of the build that made the image, or empty
 	Rollback   bool
 }
 
@@ -116,7 +117,7 @@ func oneLine(s string) string {
 func (p Planned) trailers() []ledger.Trailer {
 	var lines []ledger.Trailer
 	for _, u := range p.Updates {
-		t := ledger.Trailer{Policy: u.Slot.Policy, Rollback: u.Rollback, Revision: u.Revision, Image: p.Image, Old: u.Slot.Value, New: u.Wrote, Cause: u.Cause}
+		t := ledger.Trailer{Policy: u.Slot.Policy, Rollback: u.Rollback, Revision: u.Revision, Image: p.Image, Old: u.Slot.Value, New: u.Wrote, Cause: u.Cause, Source: u.Source}
 		if !slices.Contains(lines, t) {
 			lines = append(lines, t)
 		}

@@ -232,7 +232,7 @@ func match(c claim, policy string, moves []move) (ledger.Entry, string) {
 		}
 		if entry.Moves == nil {
 			entry = ledger.Entry{Commit: c.commit.Hash.String(), Author: c.commit.Author, When: c.commit.When, Order: c.commit.Index, Revision: t.Revision,
-				Cause: t.Cause, Rollback: t.Rollback, Moves: map[ledger.SlotID]ledger.Move{}}
+				Cause: t.Cause, Source: t.Source, Rollback: t.Rollback, Moves: map[ledger.SlotID]ledger.Move{}}
 		}
 		maps.Copy(entry.Moves, proof)
 	}

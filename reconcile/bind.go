@@ -221,7 +221,7 @@ func (o *outcome) aimAt(aim ledger.Value) {
 		changes, after := s.Want(aim.Tag(), aim.Digest(), writeOf(o.spec.Write))
 		o.after[i] = after
 		o.changes[i] = gitwriter.Update{Slot: o.slots[i], Changes: changes, New: after, Wrote: aim,
-			Cause: o.cause(), Rollback: o.order.is(decide.Rollback)}
+			Cause: o.cause(), Source: o.sourceOf(o.cause()), Rollback: o.order.is(decide.Rollback)}
 	}
 }
 
@@ -237,6 +237,14 @@ func (o *outcome) cause() string {
 		return o.why
 	}
 	return BySchedule
+}
+
+// sourceOf is the commit that a build made the selection of, where the build is the cause.
+func (o *outcome) sourceOf(cause string) string {
+	if cause != o.resolution.cause {
+		return ""
+	}
+	return o.source
 }
 
 func writeOf(w v1alpha1.Write) gitwriter.Write {

@@ -43,7 +43,10 @@ type Revision struct {
 	// Cause is schedule, event/<source>, build/<namespace>/<name>, rollback, pin,
 	// resume or ByHand.
 	Cause string `json:"cause"`
-	State State  `json:"state"`
+	// Source is the commit of the source that a build made the image of; absent
+	// where none is known.
+	Source string `json:"source,omitempty"`
+	State  State  `json:"state"`
 }
 
 // History lists the revisions of a policy, named <namespace>/<name>, and the
@@ -111,7 +114,7 @@ func (o *outcome) revisions(edits []gitwriter.Edit) []Revision {
 	lines := make([]line, 0, len(o.past.Entries)+len(edits))
 	for _, e := range o.past.Entries {
 		lines = append(lines, line{e.Order, e.Wrote(), Revision{
-			Revision: e.Revision, Commit: e.Commit, Author: e.Author, Time: when(e.When), Cause: e.Cause,
+			Revision: e.Revision, Commit: e.Commit, Author: e.Author, Time: when(e.When), Cause: e.Cause, Source: e.Source,
 		}})
 	}
 	for _, e := range edits {

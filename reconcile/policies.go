@@ -156,6 +156,9 @@ func parse(v *document.Validator, d gitwriter.Document) parsed {
 		if doc.Policy.Spec.Registry != nil {
 			p.notices = append(p.notices, fmt.Sprintf("%s:%d: spec.registry of %s is ignored: without a cluster, the Docker configuration says how to log in", doc.File, doc.Line, name))
 		}
+		if doc.Policy.Spec.Trigger != nil {
+			p.notices = append(p.notices, fmt.Sprintf("%s:%d: spec.trigger of %s is ignored: without a cluster, there are no Builds to start", doc.File, doc.Line, name))
+		}
 		found, err := compile(doc.Policy)
 		if err != nil {
 			line := doc.Line

@@ -123,6 +123,7 @@ type Resolutions struct {
 	known  map[string]looked
 	served map[string]served
 	seen   map[string]record
+	makers Makers // nil where nobody knows of builds
 }
 
 // NewResolutions knows nothing yet.
@@ -197,10 +198,9 @@ func (r *Resolutions) Look(ctx context.Context, account *Account, policies []*v1
 			continue // Somebody asked later, and was answered sooner.
 		}
 		found.client, found.pass, found.served = account.client, pass.Pass, r.serve(p, found.selection)
-		if found.cause = cause; before.answers(p.spec) && before.selection == found.selection {
-			found.cause = before.cause // Who found it first is why it is written.
-		}
-		r.note(p.name, looked{resolution: found, spec: p.spec, begun: pass.begun})
+		news := looked{resolution: found, spec: p.spec, begun: pass.begun}
+		r.explain(p, &news, cause)
+		r.note(p.name, news)
 	}
 	return nil
 }

@@ -36,6 +36,8 @@ type resolution struct {
 	served map[ledger.Value]bool
 	// cause is what made somebody look and find the selection; empty for the schedule.
 	cause string
+	// source is the commit that the build made the selection of, where that is the cause.
+	source string
 	// silent: the registry gave no answer at all.
 	silent bool
 	// last is what was selected before the registry fell silent. It is for reports,

@@ -35,6 +35,7 @@ spec:
   - kustomize: {path: "apps/*/prod"}
   - workloads: {path: "apps/**"}
   - helmValues: {path: apps/x/values.yaml, repository: image.repository, tag: image.tag, digest: image.digest}
+  trigger: {builds: {matchLabels: {base: podinfo}, matchExpressions: [{key: off, operator: DoesNotExist}]}}
   pin: {revision: 3}
   suspend: true
   historyLimit: 5
@@ -90,6 +91,10 @@ func TestFindReadsEveryFieldOfAPolicy(t *testing.T) {
 					Path: "apps/x/values.yaml", Repository: "image.repository", Tag: "image.tag", Digest: "image.digest",
 				}},
 			},
+			Trigger: &v1alpha1.Trigger{Builds: metav1.LabelSelector{
+				MatchLabels:      map[string]string{"base": "podinfo"},
+				MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "off", Operator: metav1.LabelSelectorOpDoesNotExist}},
+			}},
 			Pin:          &v1alpha1.Pin{Revision: new(int64(3))},
 			Suspend:      true,
 			HistoryLimit: new(int32(5)),
@@ -100,7 +105,7 @@ func TestFindReadsEveryFieldOfAPolicy(t *testing.T) {
 	}
 	for path, line := range map[string]int{
 		"": 3, "spec.select.semver.range": 9, "spec.targets[1].workloads": 19, "metadata.labels[app.kubernetes.io/name]": 5,
-		"spec.pin.tag": 21, "spec.select.exclude[7]": 11, "none": 3, "spec.image.x": 7,
+		"spec.pin.tag": 22, "spec.select.exclude[7]": 11, "none": 3, "spec.image.x": 7,
 	} {
 		if at := got.LineOf(path); at != line {
 			t.Errorf("%q is at line %d, want %d", path, at, line)

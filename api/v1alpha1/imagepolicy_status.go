@@ -48,6 +48,11 @@ type ImagePolicyStatus struct {
 	// +optional
 	FirstSeen *FirstSeen `json:"firstSeen,omitempty"`
 
+	// Triggered is what builds were last started for, with spec.trigger.
+	//
+	// +optional
+	Triggered *Triggered `json:"triggered,omitempty"`
+
 	// Conditions are Ready, Resolved, Written and, while a veto or pin applies, Held.
 	//
 	// +optional

@@ -110,6 +110,12 @@ type ImagePolicySpec struct {
 	// +kubebuilder:validation:MaxItems=32
 	Targets []Target `json:"targets,omitempty"`
 
+	// Trigger starts builds when the selection changes. Without a cluster it is ignored,
+	// with a notice.
+	//
+	// +optional
+	Trigger *Trigger `json:"trigger,omitempty"`
+
 	// Pin holds the fields at one past revision, tag or digest, whatever the rule
 	// picks. Absent: the rule is followed.
 	//

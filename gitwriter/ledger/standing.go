@@ -32,6 +32,7 @@ type Entry struct {
 	When     time.Time
 	Revision int
 	Cause    string
+	Source   string // of the build that made it, or empty
 	Rollback bool
 	Moves    map[SlotID]Move
 	// Order is the commit's place in the history: ancestors have lower ones.

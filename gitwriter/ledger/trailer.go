@@ -24,6 +24,9 @@ const (
 	CauseRollback = "rollback"
 )
 
+// sourceKey is what Source stands after.
+const sourceKey = "source="
+
 // maxRevision bounds a revision, so that it fits wherever one is kept.
 const maxRevision = 1<<31 - 1
 
@@ -38,6 +41,9 @@ type Trailer struct {
 	Image    string
 	Old, New Value
 	Cause    string
+	// Source is the commit of the source that a build made the image of, in hex;
+	// empty where none is known.
+	Source string
 }
 
 // String is the line as it stands in a commit's last paragraph.
@@ -46,14 +52,23 @@ func (t Trailer) String() string {
 	if t.Rollback {
 		key = RollbackKey
 	}
-	return fmt.Sprintf("%s: %s %d %s %s -> %s cause=%s", key, t.Policy, t.Revision, t.Image, t.Old, t.New, t.Cause)
+	line := fmt.Sprintf("%s: %s %d %s %s -> %s cause=%s", key, t.Policy, t.Revision, t.Image, t.Old, t.New, t.Cause)
+	if t.Source != "" {
+		line += " " + sourceKey + t.Source
+	}
+	return line
 }
 
 var (
 	// trailerLine is what git-interpret-trailers takes for a trailer.
 	trailerLine = regexp.MustCompile(`^[A-Za-z0-9-]+[ \t]*:`)
 	causeWord   = regexp.MustCompile(`^(schedule|resume|pin|rollback|event/[A-Za-z0-9._-]+|build/[a-z0-9.-]+/[a-z0-9.-]+)$`)
+	sourceWord  = regexp.MustCompile(`^[0-9a-f]{7,64}$`)
 )
+
+// ValidSource tells whether a text can be a Trailer's Source: a commit's id, whole or
+// shortened as Git does, and so nothing that could add words or lines.
+func ValidSource(text string) bool { return sourceWord.MatchString(text) }
 
 // Parse returns Pintle's trailers of a commit message, as `git
 // interpret-trailers --parse` reads them: from the last paragraph, if it is one
@@ -107,6 +122,11 @@ func parseWords(words []string) (Trailer, bool) {
 	t.New, okNew = ParseValue(words[5])
 	cause, okCause := strings.CutPrefix(words[6], "cause=")
 	t.Cause = cause
+	for _, word := range words[7:] { // Words that are not known mean nothing.
+		if source, is := strings.CutPrefix(word, sourceKey); is && ValidSource(source) {
+			t.Source = source
+		}
+	}
 	ok := err == nil && revision > 0 && revision <= maxRevision && okOld && okNew && okCause && causeWord.MatchString(cause)
 	return t, ok && t.New != Unknown && strings.Count(t.Policy, "/") == 1
 }

@@ -20,6 +20,12 @@ func sample() Trailer {
 	return Trailer{Policy: "prod/app", Revision: 3, Image: "ghcr.io/acme/app", Old: "1.0.0", New: NewValue("1.1.0", digestA), Cause: CauseSchedule}
 }
 
+func sourced() Trailer {
+	t := sample()
+	t.Cause, t.Source = "build/ci/app-x7k2p", "0123456789abcdef0123456789abcdef01234567"
+	return t
+}
+
 func TestParse(t *testing.T) {
 	line := sample().String()
 	rollback := sample()
@@ -31,6 +37,8 @@ func TestParse(t *testing.T) {
 		"an entry":                {"Update\n\n- a: b\n\n" + line + "\n", []Trailer{sample()}},
 		"a rollback":              {"Back\n\n" + rollback.String() + "\n", []Trailer{rollback}},
 		"more words":              {"Update\n\n" + line + " run=4\n", []Trailer{sample()}},
+		"a source":                {"Update\n\n" + sourced().String() + "\n", []Trailer{sourced()}},
+		"a source that is none":   {"Update\n\n" + line + " source=HEAD source=0123456;rm\n", []Trailer{sample()}},
 		"CRLF":                    {"Update\r\n\r\n" + line + "\r\n", []Trailer{sample()}},
 		"among others":            {"Update\n\nSigned-off-by: Ada <a@b.c>\n" + line + "\n(cherry picked from commit 1234)\n", []Trailer{sample()}},
 		"the title is no trailer": {line + "\n", nil},

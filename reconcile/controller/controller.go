@@ -41,6 +41,8 @@ type Options struct {
 	Quiet time.Duration
 	// LookEvery is how often the tip of an idle repository is looked up; 0 is 30 s.
 	LookEvery time.Duration
+	// FindBuilds is how often it is asked whether the cluster has BuildRuns; 0 is 1 min.
+	FindBuilds time.Duration
 	// Hints of events are taken from here; nil where none can come.
 	Hints *events.Inbox
 	// Receiver is where they come from, to count what it answers; nil without one.
@@ -89,6 +91,10 @@ func Add(mgr manager.Manager, o Options) error {
 		agenda:   newAgenda(), turns: newTurns(longestLook), resolutions: resolutions, board: board, wake: wake, metrics: m,
 		recorder: mgr.GetEventRecorder("pintle"), suspended: o.Suspend, now: time.Now,
 	}
+	if policies.builds, err = newBuilds(mgr, cmp.Or(o.FindBuilds, findBuilds), policies.agenda, wake, resolutions); err != nil {
+		return fmt.Errorf("cannot set up what follows builds: %w", err)
+	}
+	policies.trigger = newTrigger(mgr.GetClient(), policies.builds.runs, o.Suspend)
 	if err := policies.add(mgr); err != nil {
 		return fmt.Errorf("cannot set up the controller of policies: %w", err)
 	}

@@ -10,8 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// step is something that an object does in a crowd.
-type step struct {
+// crowdStep is something that an object does in a crowd.
+type crowdStep struct {
 	does string // enter, leave or stay away
 	who  types.NamespacedName
 	host string
@@ -24,7 +24,7 @@ func TestCrowds(t *testing.T) {
 	a1, a2, a3, a4 := named("a", "1"), named("a", "2"), named("a", "3"), named("a", "4")
 	b1, b2, c1 := named("b", "1"), named("b", "2"), named("c", "1")
 	only := func(names ...types.NamespacedName) []types.NamespacedName { return names }
-	for title, steps := range map[string][]step{
+	for title, steps := range map[string][]crowdStep{
 		"a host is full": {
 			{"enter", a1, "x", true, nil}, {"enter", b1, "x", true, nil}, {"enter", c1, "x", false, nil}, {"enter", c1, "x", false, nil},
 			{"enter", b2, "y", true, nil}, {"leave", a1, "x", false, only(c1)}, {"enter", a1, "x", false, nil}, {"enter", c1, "x", true, nil},
@@ -66,7 +66,7 @@ func TestCrowds(t *testing.T) {
 					called = c.stayAway(s.who)
 				}
 				if in != s.in || cmp.Diff(s.called, called) != "" {
-					t.Errorf("step %d, %s %s %s: in %v, called %v, want %v and %v", i+1, s.who, s.does, s.host, in, called, s.in, s.called)
+					t.Errorf("crowdStep %d, %s %s %s: in %v, called %v, want %v and %v", i+1, s.who, s.does, s.host, in, called, s.in, s.called)
 				}
 			}
 		})

@@ -117,7 +117,8 @@ func TestPageListsAllReasons(t *testing.T) {
 		secrets = append(secrets, "Secret"+r)
 	}
 	git := slices.Collect(maps.Values(gitReasons))
-	inText := []string{reasonSelected, reasonMissing} // They are never the reason of Ready.
+	// They are never the reason of Ready.
+	inText := append(first(operations(t, "### Of builds")), reasonSelected, reasonMissing)
 	of, at := first(operations(t, "### Of a policy")), first(operations(t, "### Of a repository"))
 	if diff := cmp.Diff(sorted(ours, verdicts, secrets, git), sorted(of, at, inText)); diff != "" {
 		t.Errorf("reasons (-code +page):\n%s", diff)

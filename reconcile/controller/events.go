@@ -45,6 +45,7 @@ func policyEvents(before, after v1alpha1.ImagePolicyStatus) []happened {
 	if len(all) == 0 || len(ready) > 0 && ready[0].reason != string(reconcile.UpToDate) { // That goes without saying.
 		all = append(all, ready...)
 	}
+	all = append(all, triggered(before.Conditions, after.Conditions)...)
 	if gone := meta.FindStatusCondition(after.Conditions, v1alpha1.ConditionDigestMissing); gone != nil && meta.FindStatusCondition(before.Conditions, v1alpha1.ConditionDigestMissing) == nil {
 		all = append(all, happened{corev1.EventTypeWarning, v1alpha1.ConditionDigestMissing, "Resolve", clipEvent(gone.Message)})
 	}

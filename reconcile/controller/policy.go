@@ -31,6 +31,8 @@ type policyReconciler struct {
 	agenda      *agenda
 	turns       *turns
 	resolutions *reconcile.Resolutions
+	builds      *builds
+	trigger     *trigger
 	board       *board
 	wake        *wake
 	metrics     *metrics
@@ -78,6 +80,7 @@ func (r *policyReconciler) follow(ctx context.Context, policy *v1alpha1.ImagePol
 	if err != nil {
 		return ctrl.Result{}, err
 	}
+	next := max(time.Millisecond, r.agenda.next(policy, r.now()).Sub(r.now()))
 	if view.complete() {
 		if view.doubts() && !waits {
 			if waits, err = r.inTurn(ctx, policy, func(turn context.Context) error { return r.missing(turn, view) }); err != nil {
@@ -86,7 +89,11 @@ func (r *policyReconciler) follow(ctx context.Context, policy *v1alpha1.ImagePol
 			asked = true
 		}
 		view.unsure = view.unsure || waits
-		if err := r.patch(ctx, policy, view.status()); err != nil {
+		status := view.status()
+		if again := r.trigger.follow(ctx, view, &status); again > 0 {
+			next = min(next, again)
+		}
+		if err := r.patch(ctx, policy, status); err != nil {
 			return ctrl.Result{}, err
 		}
 	}
@@ -96,7 +103,7 @@ func (r *policyReconciler) follow(ctx context.Context, policy *v1alpha1.ImagePol
 	if !asked {
 		r.stayAway(ctx, key(policy))
 	}
-	return ctrl.Result{RequeueAfter: max(time.Millisecond, r.agenda.next(policy, r.now()).Sub(r.now()))}, nil
+	return ctrl.Result{RequeueAfter: next}, nil
 }
 
 // forget drops what is known of a policy that is gone or can't be followed.
@@ -104,6 +111,8 @@ func (r *policyReconciler) forget(ctx context.Context, policy types.NamespacedNa
 	r.stayAway(ctx, policy)
 	r.statuses.forget(policy)
 	r.agenda.forget(policy)
+	r.builds.forget(policy)
+	r.trigger.forget(policy)
 	r.resolutions.Forget(policy.String())
 	r.metrics.forgetPolicy(policy)
 	repositories, err := Grantors(ctx, r.client, policy.Namespace)
@@ -127,6 +136,7 @@ func (r *policyReconciler) look(ctx, turn context.Context, policy *v1alpha1.Imag
 	for i, p := range together {
 		before[i], _ = r.resolutions.Of(p)
 	}
+	r.builds.wait(turn)
 	account, err := r.accounts.of(turn, policy, now)
 	if err != nil {
 		if turn.Err() != nil {
@@ -146,6 +156,7 @@ func (r *policyReconciler) look(ctx, turn context.Context, policy *v1alpha1.Imag
 	}
 	for i, p := range together {
 		after, _ := r.resolutions.Of(p)
+		r.builds.compare(ctx, p, q.at)
 		r.metrics.resolved(after)
 		changed := r.agenda.looked(p, q.at, r.now(), after.Reason == reconcile.Failed)
 		if !changed && after.Equal(before[i]) {

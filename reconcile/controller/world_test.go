@@ -150,6 +150,8 @@ func (w *world) controller(options controller.Options) (stop func()) {
 		options.Metrics = prometheus.NewRegistry()
 	}
 	options.LookEvery = cmp.Or(options.LookEvery, 200*time.Millisecond)
+	// Once, so that what is asked besides can be counted.
+	options.FindBuilds = cmp.Or(options.FindBuilds, time.Hour)
 	same := true // names are checked for the whole process
 	mgr, err := ctrl.NewManager(w.cluster, ctrl.Options{
 		Scheme: newScheme(), Logger: testr.NewWithOptions(w.t, testr.Options{Verbosity: 0}),

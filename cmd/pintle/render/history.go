@@ -27,10 +27,18 @@ func History(w io.Writer, revisions []reconcile.Revision, style Style) error {
 		if r.Tag != "" || r.Digest != "" {
 			image = selection(&reconcile.TagDigest{Tag: r.Tag, Digest: r.Digest})
 		}
-		list.add(cell{number, ""}, cell{image, ""}, stateCell(r.State), cell{r.Cause, ""}, cell{r.Time, ""}, cell{shortID(r.Commit), ""}, cell{r.Author, ""})
+		list.add(cell{number, ""}, cell{image, ""}, stateCell(r.State), cell{causeOf(r), ""}, cell{r.Time, ""}, cell{shortID(r.Commit), ""}, cell{r.Author, ""})
 	}
 	list.write(&out, style)
 	return flush(w, &out)
+}
+
+// causeOf tells with a build what it was made of.
+func causeOf(r reconcile.Revision) string {
+	if r.Source == "" {
+		return r.Cause
+	}
+	return r.Cause + " from " + shortID(r.Source)
 }
 
 // stateCell colours a state: green stands, yellow was undone.

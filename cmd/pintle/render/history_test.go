@@ -18,7 +18,10 @@ func revisions() []reconcile.Revision {
 	row := func(revision int, tag, digest string, state reconcile.State, cause, author string) reconcile.Revision {
 		return reconcile.Revision{Revision: revision, Tag: tag, Digest: digest, Commit: head, Author: author, Time: "2026-01-02T03:04:05Z", Cause: cause, State: state}
 	}
+	built := row(13, "1.2.0", digestB, reconcile.Earlier, "build/ci/app-x7k2p", "Pintle")
+	built.Source = head
 	return []reconcile.Revision{
+		built,
 		row(12, "1.0.0", digestA, reconcile.PinnedTo, "pin", "Pintle"),
 		row(11, "1.1.0", digestB, reconcile.Vetoed, "schedule", "Pintle"),
 		row(10, "", digestA, reconcile.Current, "rollback", "Pintle"),
@@ -51,7 +54,7 @@ func TestHistory(t *testing.T) {
 // TestHostileHistory: authors and tags are others' text.
 func TestHostileHistory(t *testing.T) {
 	evil := "\x1b]0;owned\x07\u009b2J\u202e\r\nX"
-	rows := []reconcile.Revision{{Revision: 1, Tag: evil, Digest: evil, Commit: evil, Author: evil, Time: evil, Cause: evil, State: reconcile.State(evil)}}
+	rows := []reconcile.Revision{{Revision: 1, Tag: evil, Digest: evil, Commit: evil, Author: evil, Time: evil, Cause: evil, Source: evil, State: reconcile.State(evil)}}
 	for name, write := range map[string]func(io.Writer) error{
 		"text": func(w io.Writer) error { return render.History(w, rows, render.Style{}) },
 		"json": func(w io.Writer) error { return render.JSON(w, rows) },
