@@ -222,14 +222,14 @@ func TestATagThatIsPushedAgainWaits(t *testing.T) {
 // All platforms have to be there, in an index as in a single image. What lacks one is
 // passed by, and never makes a field go down.
 func TestPlatformsOfCandidates(t *testing.T) {
-	g := newGated(t, anySemver, "  platforms: [linux/amd64, linux/arm64]\n", "1.0.0")
+	g := newGated(t, anySemver, "  platforms: [linux/amd64, linux/arm64/v8]\n", "1.0.0")
 	g.has("1.0.0", "linux/amd64", "linux/arm64")
 	g.has("1.1.0", "linux/amd64", "linux/arm64/v8", "unknown/unknown")
 	g.has("1.2.0", "linux/amd64", "linux/arm/v7")
 	g.has("1.3.0")
 	g.finds(reconcile.Updated, "1.1.0")
 	if diff := cmp.Diff([]string{
-		"1.1.0 1", "1.0.0 2", "1.2.0: it is not for linux/arm64, only for linux/amd64, linux/arm", "1.3.0: it is not for linux/arm64, only for linux/amd64",
+		"1.1.0 1", "1.0.0 2", "1.2.0: it is not for linux/arm64/v8, only for linux/amd64, linux/arm", "1.3.0: it is not for linux/arm64/v8, only for linux/amd64",
 	}, g.candidates()); diff != "" {
 		t.Errorf("explain (-want +got):\n%s", diff)
 	}
