@@ -78,9 +78,10 @@ func valuesOf(slots []Slot) map[string]map[ledger.SlotID]ledger.Value {
 type interest struct {
 	slot Slot
 	rec  *Record
-	// selection is looked for in the past of the slot while it is open.
-	selection ledger.Value
-	open      bool
+	// values are looked for in the past of the slot while it is open: the selection, and
+	// what ranks above it.
+	values []ledger.Value
+	open   bool
 }
 
 // judge finds out in which slots the selection stood since the base, the newest
@@ -113,12 +114,14 @@ func interests(questions []Question, records map[string]*Record) map[string][]*i
 	wanted := map[string][]*interest{}
 	for _, q := range questions {
 		rec := records[q.Policy]
+		values := append([]ledger.Value{q.Selection}, q.Above...)
+		vetoed := slices.ContainsFunc(values, rec.Vetoed)
 		for _, s := range q.Slots {
 			_, written := rec.Left[s.ID]
-			known := rec.Vetoed(q.Selection) && written && !q.Pinned // The ledger tells enough.
+			known := vetoed && written && !q.Pinned // The ledger tells enough.
 			open := q.Selection != "" && !s.Value.SameImage(q.Selection) && !known
 			if open || rec.Undone[s.ID] {
-				wanted[s.ID.File] = append(wanted[s.ID.File], &interest{s, rec, q.Selection, open})
+				wanted[s.ID.File] = append(wanted[s.ID.File], &interest{s, rec, values, open})
 			}
 		}
 	}
@@ -140,13 +143,15 @@ func (b *lookback) blame(i *interest, region region) {
 // meet looks at a slot in one commit, and tells whether those before it matter.
 func (b *lookback) meet(i *interest, c *mirror.Commit) bool {
 	held, there := b.slot(c, i.slot)
-	value := held.Value
-	// The image may have been served by another registry then.
-	moved := held.Foreign && held.digest != "" && held.digest == i.selection.Digest() && i.slot.digest != held.digest
-	if i.open && there && (moved || evidence(value, i.slot.Value, i.selection)) {
-		i.rec.Stood[i.slot.ID], i.open = true, false
+	for _, v := range i.values {
+		// The image may have been served by another registry then.
+		moved := held.Foreign && held.digest != "" && held.digest == v.Digest() && i.slot.digest != held.digest
+		if i.open && there && (moved || evidence(held.Value, i.slot.Value, v)) {
+			i.rec.Stood[i.slot.ID], i.open = true, false
+			i.rec.StoodThere = append(i.rec.StoodThere, v)
+		}
 	}
-	return there && (i.open || value == i.slot.Value)
+	return there && (i.open || held.Value == i.slot.Value)
 }
 
 // evidence tells whether a past value shows that the selection stood in a slot

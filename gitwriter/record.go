@@ -23,6 +23,9 @@ type Question struct {
 	Slots []Slot
 	// Selection is what the policy is to be moved to.
 	Selection ledger.Value
+	// Above are values that rank above the selection and can't be taken now. To have
+	// stood in a slot counts for them too.
+	Above []ledger.Value
 	// Pinned: the selection is what a pin names. It matters then when it was
 	// undone, and not only whether.
 	Pinned bool
@@ -38,6 +41,8 @@ type Record struct {
 	// Stood are the slots in which the selection stood after the newest entry,
 	// put there by somebody whose commits say nothing, and does not stand now.
 	Stood map[ledger.SlotID]bool
+	// StoodThere are those values: the selection, or what ranks above it.
+	StoodThere []ledger.Value
 	// Doer is the commit that left a slot of Undone, Stood or RolledBack as it is.
 	Doer map[ledger.SlotID]Author
 	// Unread says which limit kept the past of the slots from being read to its

@@ -90,7 +90,7 @@ func TestRuleDescribesItself(t *testing.T) {
 		{spec: policy.Spec{Tag: "stable"}, text: "tag stable", follows: true},
 		{spec: numerical(""), text: "numerical Asc", list: true},
 		{spec: alphabetical(policy.Desc), text: "alphabetical Desc", list: true},
-		{spec: policy.Spec{Newest: true}, text: "newest", list: true, created: true},
+		{spec: policy.Spec{Newest: true}, text: "newest, by the time of linux/amd64, or else of the first platform", list: true, created: true},
 		{
 			spec: excluding(filtered(semver("^1"), `^v(\d+)`, "$1"), "-debug$", "a\nb"),
 			text: `semver ^1, filter "^v(\\d+)" extract "$1", exclude "-debug$", "a\nb"`, list: true,

@@ -145,7 +145,7 @@ func compileOrder(spec Spec) (*Rule, error) {
 		order, err := checkOrder("spec.select.alphabetical.order", spec.Alphabetical.Order)
 		return &Rule{order: texts{desc: order == Desc}, text: "alphabetical " + string(order)}, err
 	default:
-		return &Rule{order: times{}, newest: true, text: "newest"}, nil
+		return &Rule{order: times{}, newest: true, text: "newest, by the time of linux/amd64, or else of the first platform"}, nil
 	}
 }
 

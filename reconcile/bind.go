@@ -276,7 +276,7 @@ func (e *Engine) recall(ctx context.Context, d *decision) error {
 	var questions []gitwriter.Question
 	for _, o := range d.policies {
 		if o.due() || o.order != nil {
-			questions = append(questions, gitwriter.Question{Policy: o.name, Slots: o.slots, Selection: o.aim, Pinned: o.pin != "", Past: o.past})
+			questions = append(questions, gitwriter.Question{Policy: o.name, Slots: o.slots, Selection: o.aim, Above: o.above(), Pinned: o.pin != "", Past: o.past})
 		}
 	}
 	records, err := e.repo.Records(ctx, questions)
@@ -285,8 +285,10 @@ func (e *Engine) recall(ctx context.Context, d *decision) error {
 	}
 	for _, o := range d.policies {
 		o.record = records[o.name]
-		if len(o.record.Stood) > 0 && !o.record.Vetoed(o.aim) {
-			o.record.Vetoes = append(o.record.Vetoes, o.aim)
+		for _, v := range o.record.StoodThere {
+			if !o.record.Vetoed(v) {
+				o.record.Vetoes = append(o.record.Vetoes, v)
+			}
 		}
 	}
 	return nil
@@ -318,13 +320,9 @@ func (o *outcome) decide() []decide.Verdict {
 			Doer: decide.Doer(o.record.Doer[s.ID]), Refusal: o.refusal(s),
 		})
 	}
-	gated := o.gated
-	if o.pin != "" {
-		gated = nil // A pin names what it wants.
-	}
 	verdicts := decide.Decide(decide.Policy{
 		Name: o.name, Image: o.spec.Image, Order: o.order.asked(), Suspended: o.spec.Suspend, Pin: o.pin, PinUndone: o.pinUndone,
-		Rule: o.rule, Selection: o.aim, Gated: gated, Created: o.created, Vetoes: o.record.Vetoes, Back: o.record.Back,
+		Rule: o.rule, Selection: o.aim, Gated: o.passedBy(), Created: o.created, Vetoes: o.record.Vetoes, Back: o.record.Back,
 		Wavering: o.wavering, Unread: o.record.Unread, Closed: o.closed, Now: o.now,
 	}, slots)
 	for i := range o.slots {
@@ -333,6 +331,24 @@ func (o *outcome) decide() []decide.Verdict {
 		}
 	}
 	return verdicts
+}
+
+// passedBy are the candidates that a gate keeps back. A pin and a person name what they
+// want.
+func (o *outcome) passedBy() []decide.Gated {
+	if o.pin != "" {
+		return nil
+	}
+	return o.gated
+}
+
+// above are the values of passedBy.
+func (o *outcome) above() []ledger.Value {
+	var values []ledger.Value
+	for _, g := range o.passedBy() {
+		values = append(values, g.Value)
+	}
+	return values
 }
 
 // refusal is why a slot can't be moved to the aim, or empty.

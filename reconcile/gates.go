@@ -67,7 +67,7 @@ func (w *walk) try(ctx context.Context, c policy.Candidate) (ledger.Value, *deci
 	digest, err := w.pass.Digest(ctx, w.p.spec.Image, c.Tag)
 	kept := &decide.Gated{Value: ledger.NewValue(c.Tag, digest), Created: c.Created}
 	if isMissing(err) && w.p.rule.NeedsList() {
-		kept.Why = "the registry lists it, but has no image for it"
+		kept.Why = "the registry lists it and has no image of it"
 		return "", kept, nil
 	}
 	if err != nil {

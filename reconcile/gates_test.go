@@ -222,14 +222,14 @@ func TestATagThatIsPushedAgainWaits(t *testing.T) {
 // All platforms have to be there, in an index as in a single image. What lacks one is
 // passed by, and never makes a field go down.
 func TestPlatformsOfCandidates(t *testing.T) {
-	g := newGated(t, anySemver, "  platforms: [linux/amd64, linux/arm64]\n", "1.0.0")
+	g := newGated(t, anySemver, "  platforms: [linux/amd64, linux/arm64/v8]\n", "1.0.0")
 	g.has("1.0.0", "linux/amd64", "linux/arm64")
 	g.has("1.1.0", "linux/amd64", "linux/arm64/v8", "unknown/unknown")
 	g.has("1.2.0", "linux/amd64", "linux/arm/v7")
 	g.has("1.3.0")
 	g.finds(reconcile.Updated, "1.1.0")
 	if diff := cmp.Diff([]string{
-		"1.1.0 1", "1.0.0 2", "1.2.0: it is not for linux/arm64, only for linux/amd64, linux/arm", "1.3.0: it is not for linux/arm64, only for linux/amd64",
+		"1.1.0 1", "1.0.0 2", "1.2.0: it is not for linux/arm64/v8, only for linux/amd64, linux/arm", "1.3.0: it is not for linux/arm64/v8, only for linux/amd64",
 	}, g.candidates()); diff != "" {
 		t.Errorf("explain (-want +got):\n%s", diff)
 	}
@@ -270,11 +270,11 @@ func TestACandidateWithoutAnImage(t *testing.T) {
 	}
 	g.front.says("app/manifests/1.2.0", 404, "")
 	g.finds(reconcile.Updated, "1.1.0")
-	if diff := cmp.Diff([]string{"1.1.0 1", "1.0.0 2", "1.2.0: the registry lists it, but has no image for it"}, g.candidates()); diff != "" {
+	if diff := cmp.Diff([]string{"1.1.0 1", "1.0.0 2", "1.2.0: the registry lists it and has no image of it"}, g.candidates()); diff != "" {
 		t.Errorf("explain (-want +got):\n%s", diff)
 	}
 	g.front.says("app/manifests/1.1.0", 404, "")
-	g.finds(reconcile.DowngradeRefused, "1.1.0", "stays at 1.1.0: 1.2.0 can't be taken (the registry lists it, but has no image for it), and the next one, 1.0.0, ranks below")
+	g.finds(reconcile.DowngradeRefused, "1.1.0", "stays at 1.1.0: 1.2.0 can't be taken (the registry lists it and has no image of it), and the next one, 1.0.0, ranks below")
 	g.front.says("app/manifests/1.0.0", 404, "")
 	g.finds(reconcile.NoMatch, "1.1.0", "none of the 3 best tags", "1.2.0")
 	g.front.says("app/manifests/1.2.0", 502, "")
@@ -307,23 +307,26 @@ func TestAWalkIsBounded(t *testing.T) {
 // What is undone holds, also when a gate comes to keep it back: a hold never slips to the
 // next best, not by way of a gate either.
 func TestAHoldDoesNotSlipThroughAGate(t *testing.T) {
-	undone := func(t *testing.T) (*gated, user) {
+	undone := func(t *testing.T, trailers bool) (*gated, user) {
 		g := newGated(t, anySemver, "", "1.0.0")
 		g.has("1.0.0", "linux/amd64", "linux/arm64")
 		g.has("1.1.0", "linux/amd64", "linux/arm64")
 		g.has("1.2.0", "linux/amd64")
 		g.finds(reconcile.Updated, "1.2.0")
 		u := g.user()
+		if !trailers {
+			u.git("commit", "--quiet", "--amend", "--message", "As somebody squashed it")
+		}
 		u.revert("HEAD")
 		u.push()
 		g.holdsAt(reconcile.RolledBack, "1.0.0", "1.2.0 was undone")
 		return g, u
 	}
-	gates := map[string]string{"platforms": "platforms: [linux/arm64]", "age": "minimumAge: 1h"}
+	gates := map[string]string{"platforms": "platforms: [linux/arm64]", "age": "minimumAge: 1h", "platforms, without trailers": "platforms: [linux/arm64]"}
 	for name, gate := range gates {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			g, u := undone(t)
+			g, u := undone(t, !strings.HasSuffix(name, "without trailers"))
 			if name == "age" { // 1.1.0 is known for long, 1.2.0 is not.
 				cache := openCache(t, g.folder)
 				for _, tag := range []string{"1.0.0", "1.1.0"} {

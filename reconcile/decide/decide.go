@@ -147,8 +147,17 @@ func (p Policy) decide(s Slot, hold *Verdict) Verdict {
 		return p.due(s)
 	case p.Order == Follow && hold != nil:
 		return *hold
-	case p.gated(s) != nil:
-		return *p.gated(s)
+	}
+	return p.follow(s)
+}
+
+// follow is the rest of the chain, where nobody names what the slot is to hold and no
+// person holds it.
+func (p Policy) follow(s Slot) Verdict {
+	kept := p.gated(s)
+	switch {
+	case kept != nil:
+		return *kept
 	case p.Order == Resume:
 		return p.due(s)
 	case p.vetoed() != "":

@@ -76,6 +76,7 @@ func TestChain(t *testing.T) {
 		"higher, itself too young":              {policy: Policy{Gated: waits("1.5.0", "c")}, slot: Slot{Value: value("1.5.0", "a"), Left: value("1.5.0", "a")}, want: TooYoung, says: "stays at 1.5.0: 1.5.0 waits"},
 		"higher, for other platforms":           {policy: Policy{Gated: lacks("1.5.0", "c")}, slot: Slot{Value: value("1.5.0", "c")}, want: DowngradeRefused, says: "1.5.0 can't be taken (it is not for linux/arm64), and the next one, 1.2.0, ranks below"},
 		"higher, one waits, one never fits":     {policy: Policy{Gated: past}, slot: Slot{Value: "1.3.0"}, want: TooYoung, says: "1.6.0 waits"},
+		"higher, one never fits, one waits":     {policy: Policy{Gated: []Gated{lacks("1.6.0", "f")[0], waits("1.5.0", "c")[0]}}, slot: Slot{Value: "1.3.0"}, want: TooYoung, says: "1.5.0 waits"},
 		"higher than all that wait":             {policy: Policy{Gated: waits("1.5.0", "c")}, slot: Slot{Value: "1.7.0"}, want: DowngradeRefused, says: "the best tag that the registry lists now"},
 		"higher, out of range, one waits":       {policy: Policy{Gated: waits("1.5.0", "c")}, slot: Slot{Value: "2.1.0", Left: "2.1.0"}, want: Due},
 		"what waits, by its digest":             {policy: Policy{Gated: waits("1.5.0", "c")}, slot: Slot{Value: value("", "c")}, want: TooYoung},
