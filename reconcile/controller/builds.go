@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -53,6 +54,7 @@ type builds struct {
 	wake        *wake
 	resolutions *reconcile.Resolutions
 	recorder    events.EventRecorder
+	log         logr.Logger
 	every       time.Duration
 	now         func() time.Time
 
@@ -97,7 +99,7 @@ func newBuilds(mgr manager.Manager, every time.Duration, agenda *agenda, wake *w
 	}
 	b := &builds{
 		policies: mgr.GetClient(), runs: runs, discovery: found, agenda: agenda, wake: wake, resolutions: resolutions,
-		recorder: mgr.GetEventRecorder("pintle"), every: every, now: time.Now,
+		recorder: mgr.GetEventRecorder("pintle"), log: mgr.GetLogger(), every: every, now: time.Now,
 		known: make(chan struct{}), expected: map[types.NamespacedName][]expected{},
 	}
 	resolutions.Ask(b)
@@ -106,6 +108,7 @@ func newBuilds(mgr manager.Manager, every time.Duration, agenda *agenda, wake *w
 
 // Start implements manager.Runnable; it runs where the reconcilers do.
 func (b *builds) Start(ctx context.Context) error {
+	ctx = log.IntoContext(ctx, b.log)
 	for {
 		if b.served(ctx) {
 			b.follow(ctx)

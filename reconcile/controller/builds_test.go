@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr/funcr"
 	cmpdiff "github.com/google/go-cmp/cmp"
 	eventsv1 "k8s.io/api/events/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -407,8 +408,17 @@ func TestNoRightToReadBuilds(t *testing.T) {
 		}
 	})
 	y.cluster, y.api = counted(y.cluster)
+	var refused atomic.Int32
+	y.logger = new(funcr.New(func(_, line string) {
+		if strings.Contains(line, "BuildRuns are not followed: the controller may not list and watch buildruns") {
+			refused.Add(1)
+		}
+	}, funcr.Options{}))
 	app, _ := y.follow()
-	y.until("BuildRuns are asked for in vain", func() (string, bool) { return "", y.api.count("/buildruns") > 1 })
+	y.until("BuildRuns are asked for in vain", func() (string, bool) { return "", y.api.count("/buildruns") > 2 })
+	if n := refused.Load(); n != 1 {
+		t.Errorf("the log tells %d times that BuildRuns may not be read, want once", n)
+	}
 	images.Push(t, y.store, "app", "1.1.0", "one")
 	y.change(app, func() { app.Annotations = map[string]string{v1alpha1.RefreshAnnotation: "now"} })
 	y.untilCause("1.1.0", "cause=schedule")

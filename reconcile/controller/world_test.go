@@ -112,6 +112,7 @@ type world struct {
 	store     string // the registry itself, to push to, where something stands before it
 	server    *gitserver.Server
 	repo      gitserver.Repo
+	logger    *logr.Logger            // of controllers; nil for the test's own
 	only      map[string]cache.Config // the namespaces that controllers look at; nil for all
 }
 
@@ -153,8 +154,12 @@ func (w *world) controller(options controller.Options) (stop func()) {
 	// Once, so that what is asked besides can be counted.
 	options.FindBuilds = cmp.Or(options.FindBuilds, time.Hour)
 	same := true // names are checked for the whole process
+	logger := testr.NewWithOptions(w.t, testr.Options{Verbosity: 0})
+	if w.logger != nil {
+		logger = *w.logger
+	}
 	mgr, err := ctrl.NewManager(w.cluster, ctrl.Options{
-		Scheme: newScheme(), Logger: testr.NewWithOptions(w.t, testr.Options{Verbosity: 0}),
+		Scheme: newScheme(), Logger: logger,
 		Metrics: metricsserver.Options{BindAddress: "0"}, HealthProbeBindAddress: "0",
 		Controller: config.Controller{SkipNameValidation: &same}, Cache: cache.Options{DefaultNamespaces: w.only},
 	})
