@@ -137,6 +137,7 @@ type host struct {
 	timeout    time.Duration
 	challenges memo[*transport.Challenge] // one, under ""
 	grants     memo[*grant]               // by repository
+	lists      keptLists
 }
 
 func (c *Client) host(hostport string) (*host, error) {
@@ -169,6 +170,8 @@ type ask struct {
 	host       *host
 	repository string        // path below the host
 	spent      time.Duration // on the way to the registry, without waiting for a turn
+	unless     string        // the ETag of what need not be sent again
+	etag       string        // that of the last page of tags
 }
 
 // about reads the image's name; asked is the one spelling of where it is asked for.
@@ -289,6 +292,9 @@ func (a *ask) exchange(ctx context.Context, method, path string, accept []string
 	if login.header != "" {
 		req.Header.Set("Authorization", login.header)
 	}
+	if a.unless != "" {
+		req.Header.Set("If-None-Match", a.unless)
+	}
 	resp, err := a.host.client.Do(req)
 	if err != nil {
 		return nil, err
@@ -304,7 +310,7 @@ func (a *ask) exchange(ctx context.Context, method, path string, accept []string
 // readAll reads an answer whose length may be known; a body that ends before
 // its length is an error.
 func readAll(resp *http.Response) ([]byte, error) {
-	if resp.Request.Method == http.MethodHead || resp.ContentLength == 0 {
+	if resp.Request.Method == http.MethodHead || resp.StatusCode == http.StatusNotModified || resp.ContentLength == 0 {
 		return nil, nil
 	}
 	if resp.ContentLength > maxBody {

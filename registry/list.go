@@ -38,17 +38,32 @@ func (p *Pass) Tags(ctx context.Context, image string) ([]string, error) {
 	return tags, nil
 }
 
-// tags reads page after page. The next one is where the Link header says, by
+// tags gives the whole list. One that came with an ETag is asked for only if it
+// changed; of one in pages, each page would have to be.
+func (a *ask) tags(ctx context.Context) ([]string, error) {
+	kept := a.host.lists.get(a.repository)
+	a.unless = kept.etag
+	first, next, err := a.page(ctx, firstQuery)
+	a.unless = ""
+	switch {
+	case errors.Is(err, errUnchanged):
+		return kept.tags, nil
+	case err != nil:
+		return nil, err
+	case next == "" && len(first) != pageSize:
+		a.host.lists.put(a.repository, keptList{a.etag, first})
+		return first, nil
+	}
+	return a.pages(ctx, first, next)
+}
+
+// pages reads page after page. The next one is where the Link header says, by
 // the OCI distribution specification. Of a registry that gives a full page and
 // no link, the tags behind the last one are asked for until nothing new comes.
-func (a *ask) tags(ctx context.Context) ([]string, error) {
-	first, next, err := a.page(ctx, firstQuery)
+func (a *ask) pages(ctx context.Context, first []string, next string) (tags []string, err error) {
 	linked := next != ""
-	if err != nil || !linked && len(first) != pageSize {
-		return first, err
-	}
 	seen := make(map[string]bool, 2*len(first))
-	tags, _ := appendUnseen(nil, first, seen) // one page is not too many
+	tags, _ = appendUnseen(nil, first, seen) // one page is not too many
 	asked := map[string]bool{firstQuery: true}
 	for {
 		if !linked {
@@ -92,6 +107,9 @@ var (
 	lastQuery  = firstQuery + "&last="
 )
 
+// errUnchanged says that the list is the one that a.unless is of.
+var errUnchanged = errors.New("the list is unchanged")
+
 // page asks for one page; next is the query of the one that it links to, or "".
 func (a *ask) page(ctx context.Context, query string) (tags []string, next string, err error) {
 	if a.spent > listTimeouts*a.host.timeout {
@@ -101,9 +119,13 @@ func (a *ask) page(ctx context.Context, query string) (tags []string, next strin
 	if err != nil {
 		return nil, "", err
 	}
+	if a.unless != "" && resp.status == http.StatusNotModified {
+		return nil, "", errUnchanged
+	}
 	if err := a.fault(resp); err != nil {
 		return nil, "", err
 	}
+	a.etag = resp.header.Get("ETag")
 	var list struct {
 		Name string  `json:"name"`
 		Tags tagList `json:"tags"`
