@@ -42,9 +42,6 @@ func performInCluster[T any](ctx context.Context, p *program, o *options, c *clu
 	if err != nil {
 		return err
 	}
-	if asking.Cache != nil {
-		defer func() { _ = asking.Cache.Close() }() // What it kept is written already.
-	}
 	config := reconcile.Config{Registry: asking, Validator: validator}
 	s := &summary[T]{program: p, options: o, job: j, shown: []any{}}
 	for _, place := range found.all {

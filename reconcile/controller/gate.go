@@ -46,6 +46,13 @@ func (g *gate) wait(now time.Time) time.Duration {
 	return quiet.Sub(now)
 }
 
+// waits tells whether a change does.
+func (g *gate) waits() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return !g.oldest.IsZero()
+}
+
 // pass lets through all that waits. It tells whether anything did.
 func (g *gate) pass(now time.Time) bool {
 	g.mu.Lock()

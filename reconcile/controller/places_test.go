@@ -70,16 +70,21 @@ func TestWaitingForARepositoryEnds(t *testing.T) {
 	}
 }
 
-// After a failure, news does not bring the next try forward; another spec, and other
-// credentials, do.
+// After a failure, news brings the next try forward once in a while, and another spec
+// or other credentials do at once.
 func TestNextTry(t *testing.T) {
 	for title, test := range map[string]struct {
 		change func(*v1alpha1.ManifestRepository, *mirror.Auth)
-		waits  bool
+		news   bool
+		tried  time.Duration // ago
+		want   time.Duration
 	}{
-		"news":              {func(*v1alpha1.ManifestRepository, *mirror.Auth) {}, true},
-		"another spec":      {func(r *v1alpha1.ManifestRepository, _ *mirror.Auth) { r.Generation++ }, false},
-		"other credentials": {func(_ *v1alpha1.ManifestRepository, a *mirror.Auth) { a.Password = "two" }, false},
+		"nothing new":                {want: 5 * time.Minute},
+		"news":                       {news: true, want: newsRetry},
+		"news after a while":         {news: true, tried: newsRetry},
+		"another spec":               {change: func(r *v1alpha1.ManifestRepository, _ *mirror.Auth) { r.Generation++ }},
+		"another spec, and its news": {change: func(r *v1alpha1.ManifestRepository, _ *mirror.Auth) { r.Generation++ }, news: true},
+		"other credentials":          {change: func(_ *v1alpha1.ManifestRepository, a *mirror.Auth) { a.Password = "two" }},
 	} {
 		t.Run(title, func(t *testing.T) {
 			c := objects(t)
@@ -96,18 +101,18 @@ func TestNextTry(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			work.passed, work.retry, work.failed = true, noon.Add(time.Minute), repository.Generation
-			test.change(repository, &auth)
-			r.wake.gates.of(key(repository)).arrive(noon)
+			work.passed, work.tried, work.retry, work.failed = true, noon.Add(-test.tried), noon.Add(5*time.Minute), repository.Generation
+			if test.change != nil {
+				test.change(repository, &auth)
+			}
+			if test.news {
+				r.wake.gates.of(key(repository)).arrive(noon)
+			}
 			if work, err = known.open(repository, granted, auth, noon); err != nil {
 				t.Fatal(err)
 			}
-			wait, err := r.wait(t.Context(), work, granted)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if test.waits != (wait == time.Minute) || !test.waits && wait > 0 {
-				t.Errorf("it waits for %v", wait)
+			if wait, err := r.wait(t.Context(), work, granted); err != nil || max(0, wait) != test.want {
+				t.Errorf("it waits for %v, %v, want %v", wait, err, test.want)
 			}
 		})
 	}

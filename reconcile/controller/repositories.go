@@ -35,6 +35,7 @@ type opened struct {
 	memories map[string]reconcile.Memory
 	failures int       // in a row
 	retry    time.Time // not before, after a failure
+	tried    time.Time // when that was
 	failed   int64     // the generation of the object at that time
 	auth     mirror.Auth
 }

@@ -28,6 +28,8 @@ const (
 	// firstRetry doubles with each failure in a row up to lastRetry.
 	firstRetry = 5 * time.Second
 	lastRetry  = 5 * time.Minute
+	// newsRetry is the least between two tries of which news brings the second forward.
+	newsRetry = 30 * time.Second
 	// timeToTell bounds how long a process that is to end stays for the status.
 	timeToTell = 10 * time.Second
 )
@@ -123,8 +125,8 @@ func (r *repositoryReconciler) forget(ctx context.Context, repository types.Name
 // failure for the next try.
 func (r *repositoryReconciler) wait(ctx context.Context, work *opened, granted Granted) (time.Duration, error) {
 	now := r.now()
-	if left := work.retry.Sub(now); left > 0 {
-		return left, nil // whatever news there is: the server that failed is not asked for each
+	if left := r.untilRetry(work, granted, now); left > 0 {
+		return left, nil
 	}
 	if left := work.since.Add(LongestWait).Sub(now); !work.passed && left > 0 {
 		missing, err := unresolved(ctx, granted, r.resolutions)
@@ -136,6 +138,16 @@ func (r *repositoryReconciler) wait(ctx context.Context, work *opened, granted G
 		return 0, nil
 	}
 	return r.gates.of(key(granted.Repository)).wait(now), nil
+}
+
+// untilRetry is how long it is to the next try after a failure. News brings it forward,
+// but the server that failed is not asked for each.
+func (r *repositoryReconciler) untilRetry(work *opened, granted Granted, now time.Time) time.Duration {
+	next := work.retry
+	if soon := work.tried.Add(newsRetry); soon.Before(next) && r.gates.of(key(granted.Repository)).waits() {
+		next = soon
+	}
+	return next.Sub(now)
 }
 
 // pass does the work and tells of it.
@@ -293,7 +305,8 @@ func (r *repositoryReconciler) fail(ctx context.Context, repository *v1alpha1.Ma
 	if work != nil {
 		retry = min(firstRetry<<min(work.failures, 10), lastRetry)
 		work.failures++
-		work.retry, work.failed = r.now().Add(retry), repository.Generation
+		work.tried, work.failed = r.now(), repository.Generation
+		work.retry = work.tried.Add(retry)
 	}
 	r.metrics.failed(repository)
 	if err := r.failed(ctx, repository); err != nil {

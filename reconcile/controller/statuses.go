@@ -38,7 +38,7 @@ func (s *statuses[S]) get(ctx context.Context, cache, live client.Reader, name t
 		return nil
 	}
 	fresh := reflect.New(reflect.TypeOf(object).Elem())
-	read, ok := fresh.Interface().(client.Object)
+	read, ok := reflect.TypeAssert[client.Object](fresh)
 	if !ok {
 		return fmt.Errorf("%T is no object of the API", object)
 	}
@@ -47,7 +47,7 @@ func (s *statuses[S]) get(ctx context.Context, cache, live client.Reader, name t
 	if err := live.Get(ctx, name, read); apierrors.IsNotFound(err) {
 		return err
 	} else if err != nil {
-		return nil //nolint:nilerr // Without an API server, registries and Git are looked after all the same.
+		return nil // Without an API server, registries and Git are looked after all the same.
 	}
 	reflect.ValueOf(object).Elem().Set(fresh.Elem())
 	s.note(name, *status)
