@@ -28,11 +28,13 @@ const (
 	lockPatience = 100 * time.Millisecond
 )
 
-// Cache keeps what never changes of images, their creation times by digest, for the
-// Clients that share it. It is safe for concurrent use.
+// Cache keeps what never changes of images by digest, for the Clients that share it:
+// their creation times, and in memory alone what they say of their origin. It is safe
+// for concurrent use.
 type Cache struct {
-	memory createdCache
-	disk   *diskCache // nil without one
+	memory  createdCache
+	origins originCache
+	disk    *diskCache // nil without one
 }
 
 // OpenCache keeps the cache in a file of a folder, which it makes. A file that is

@@ -99,6 +99,7 @@ func (c *Client) Pass() *Pass {
 	p.tags.keepFaults = true
 	p.digests.keepFaults = true
 	p.created.keepFaults = true
+	p.origins.keepFaults = true
 	return p
 }
 
@@ -111,6 +112,7 @@ type Pass struct {
 	tags       memo[[]string]             // by canonical name
 	digests    memo[string]               // by canonical name, ":" or "@", reference
 	created    memo[time.Time]            // as digests
+	origins    memo[Origin]               // as digests
 }
 
 // host is what the process keeps of one registry.

@@ -24,6 +24,7 @@ type manifest struct {
 	SchemaVersion int          `json:"schemaVersion"`
 	Manifests     []descriptor `json:"manifests"` // of an index
 	Config        descriptor   `json:"config"`    // of an image
+	Annotations   annotations  `json:"annotations"`
 }
 
 type descriptor struct {
@@ -108,26 +109,29 @@ func preferred(images []descriptor) descriptor {
 }
 
 func (a *ask) configCreated(ctx context.Context, digest string) (time.Time, error) {
-	if !validDigest(digest) {
-		return time.Time{}, faultf(NotRegistry, "its manifest names no configuration")
-	}
-	resp, err := a.do(ctx, http.MethodGet, "blobs/"+digest, []string{"*/*"})
-	if err != nil {
-		return time.Time{}, err
-	}
-	if err := a.fault(resp); err != nil {
-		return time.Time{}, err
-	}
-	if err := verify(digest, resp.body); err != nil {
-		return time.Time{}, err
-	}
 	var config struct {
 		Created time.Time `json:"created"`
 	}
-	if err := decode(resp, &config); err != nil {
-		return time.Time{}, err
+	err := a.configuration(ctx, digest, &config)
+	return config.Created, err
+}
+
+// configuration reads what into wants of an image's.
+func (a *ask) configuration(ctx context.Context, digest string, into any) error {
+	if !validDigest(digest) {
+		return faultf(NotRegistry, "its manifest names no configuration")
 	}
-	return config.Created, nil
+	resp, err := a.do(ctx, http.MethodGet, "blobs/"+digest, []string{"*/*"})
+	if err != nil {
+		return err
+	}
+	if err := a.fault(resp); err != nil {
+		return err
+	}
+	if err := verify(digest, resp.body); err != nil {
+		return err
+	}
+	return decode(resp, into)
 }
 
 // createdCache keeps the times that were asked for last, by digest. The zero
