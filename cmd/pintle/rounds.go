@@ -79,8 +79,8 @@ func visit[T any](ctx context.Context, o *options, c *cluster, config reconcile.
 	}
 	config.Branch, config.Paths = spec.Branch, spec.Paths
 	config.Policies = controller.Granted{Reader: c.client, Repository: in.repository}
-	if a := spec.Commit.Author; a != nil {
-		config.Author = reconcile.Signature{Name: a.Name, Email: a.Email}
+	if config.Commits, err = controller.Commits(spec.Commit); err != nil {
+		return result, refusedTo(j.op, policy, err)
 	}
 	engine, err := reconcile.Open(config)
 	if err != nil {
