@@ -82,6 +82,12 @@ func visit[T any](ctx context.Context, o *options, c *cluster, config reconcile.
 	if config.Commits, err = controller.Commits(spec.Commit); err != nil {
 		return result, refusedTo(j.op, policy, err)
 	}
+	if config.Commits.Keys, err = o.commits.keys(); err != nil {
+		return result, err
+	}
+	if spec.Commit.Signing != nil && j.purpose != controller.ToRead && config.Commits.Keys == nil {
+		return result, refusedTo(j.op, policy, errors.New("its commits are signed (spec.commit.signing), and what is not signed does not count: give the key with --signing-key, or undo with git revert, which counts"))
+	}
 	engine, err := reconcile.Open(config)
 	if err != nil {
 		return result, err
@@ -132,7 +138,7 @@ func (s *summary[T]) show(a visited[T]) error {
 		s.failed = true
 		return nil //nolint:nilerr // it is told, and the others go on
 	}
-	from := origin{a.place.name.String(), a.place.notices(s.options.plainHTTP)}
+	from := origin{a.place.name.String(), a.place.notices(s.options)}
 	if status := statusError(0); errors.As(s.job.status(a.result), &status) && (s.status == 0 || status < s.status) {
 		s.status = status
 	}
