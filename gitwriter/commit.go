@@ -34,7 +34,7 @@ type Planned struct {
 }
 
 // trailers has one line for each policy and distinct old value.
-func (p Planned) trailers() []ledger.Trailer {
+func (p *Planned) trailers() []ledger.Trailer {
 	lines := make([]ledger.Trailer, 0, len(p.Updates))
 	seen := make(map[ledger.Trailer]bool, len(p.Updates))
 	for _, u := range p.Updates {

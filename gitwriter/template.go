@@ -97,25 +97,16 @@ func reason(err error) string { return strings.TrimPrefix(err.Error(), "template
 // check refuses what would not be bounded, and puts a call of round into each loop.
 func check(node parse.Node) error {
 	switch n := node.(type) {
-	case nil:
-		return nil
 	case *parse.ListNode:
-		if n == nil {
-			return nil
-		}
 		return checkAll(n.Nodes)
 	case *parse.ActionNode:
 		return check(n.Pipe)
 	case *parse.PipeNode:
-		if n == nil {
-			return nil
-		}
 		for _, c := range n.Cmds {
 			if err := checkAll(c.Args); err != nil {
 				return err
 			}
 		}
-		return nil
 	case *parse.ChainNode:
 		return check(n.Node)
 	case *parse.IfNode:
@@ -123,20 +114,17 @@ func check(node parse.Node) error {
 	case *parse.WithNode:
 		return checkBranch(n.BranchNode)
 	case *parse.RangeNode:
-		if err := checkBranch(n.BranchNode); err != nil {
-			return err
-		}
+		err := checkBranch(n.BranchNode)
 		n.List.Nodes = slices.Insert(n.List.Nodes, 0, parse.Node(callRound(n)))
-		return nil
+		return err
 	case *parse.IdentifierNode:
 		if !slices.Contains(functions, n.Ident) {
 			return fmt.Errorf("calls %s: it may call %s", n.Ident, strings.Join(functions, ", "))
 		}
-		return nil
 	case *parse.TemplateNode:
 		return errors.New("calls a template: it may neither define nor call any")
 	}
-	return nil // A text, a field, a variable or a constant.
+	return nil // Of texts, fields, variables and constants too.
 }
 
 func checkAll(nodes []parse.Node) error {
@@ -149,7 +137,11 @@ func checkAll(nodes []parse.Node) error {
 }
 
 func checkBranch(n parse.BranchNode) error {
-	return checkAll([]parse.Node{n.Pipe, n.List, n.ElseList})
+	parts := []parse.Node{n.Pipe, n.List}
+	if n.ElseList != nil {
+		parts = append(parts, n.ElseList)
+	}
+	return checkAll(parts)
 }
 
 // callRound is {{round}}, at the place of a loop.
