@@ -109,6 +109,23 @@ func TestSigningForgetsNothing(t *testing.T) {
 	if len(report.Commits) != 0 {
 		t.Error("it is no fixpoint")
 	}
+	e, err := reconcile.OpenBeside(w.first, reconcile.Config{Repo: w.address, Commits: signed})
+	if err != nil {
+		t.Fatal(err)
+	}
+	history, err := e.History(t.Context(), "prod/app")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var revisions []int
+	for _, r := range history {
+		if r.Revision > 0 {
+			revisions = append(revisions, r.Revision)
+		}
+	}
+	if diff := cmp.Diff([]int{3, 2, 1}, revisions); diff != "" {
+		t.Errorf("revisions (-want +got):\n%s", diff)
+	}
 }
 
 // TestUnsignedEntriesDoNotCount: once Pintle signed a commit, one that looks like its

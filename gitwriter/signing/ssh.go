@@ -133,7 +133,7 @@ func (k sshKey) verify(data []byte, signature string) bool {
 	}
 	content, ours := bytes.CutPrefix(block.Bytes, []byte(sshMagic))
 	var blob sshBlob
-	if !ours || ssh.Unmarshal(content, &blob) != nil || blob.Version != sshVersion || blob.Namespace != sshSpace || blob.PublicKey != string(k.Marshal()) {
+	if !ours || ssh.Unmarshal(content, &blob) != nil || blob.Version != sshVersion || blob.Namespace != sshSpace {
 		return false
 	}
 	signed, known := blob.signed(data)
