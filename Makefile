@@ -30,7 +30,7 @@ demo: build ## See the whole story in a minute: a new tag, a revert, a newer tag
 	./bin/pintle demo
 
 .PHONY: test
-test: ## Vet, and run every test with the race detector; real parts included; needs git, a C compiler, openssl and curl
+test: ## Vet, and run every test with the race detector; real parts included; needs git, a C compiler, openssl, curl, gpg and ssh-keygen
 	go vet ./...
 	go test -race -timeout 45m ./...
 

@@ -4,9 +4,7 @@ package gitwriter
 
 import (
 	"context"
-	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing/object"
@@ -15,13 +13,12 @@ import (
 	"github.com/pintle-dev/pintle/gitwriter/manifest"
 )
 
-// maxListed bounds the changes that a commit message lists one by one.
-const maxListed = 100
-
 // Update moves one slot of a policy.
 type Update struct {
 	Slot    Slot
 	Changes []manifest.Change
+	// Image is the policy's, as the policy writes it.
+	Image string
 	// New is what the slot holds then; Wrote is the whole selection.
 	New, Wrote ledger.Value
 	Revision   int
@@ -32,93 +29,19 @@ type Update struct {
 
 // Planned is a commit to be made.
 type Planned struct {
-	// Image is the one that the commit is about.
-	Image   string
 	Updates []Update
-}
-
-// Subject is the message's first line.
-func (p Planned) Subject() string {
-	var tags []string
-	for _, u := range p.Updates {
-		word := u.Wrote.Tag()
-		switch digest := u.Wrote.ShortDigest(); {
-		case word == "":
-			word = digest
-		case u.Slot.Value.Tag() == word:
-			word += " at " + digest
-		}
-		if !slices.Contains(tags, word) {
-			tags = append(tags, word)
-		}
-	}
-	const listed = 3
-	if len(tags) > listed {
-		tags = append(tags[:listed:listed], "…")
-	}
-	return fmt.Sprintf("%s %s to %s", p.verb(), p.Image, strings.Join(tags, ", "))
-}
-
-func (p Planned) verb() string {
-	all := func(is func(Update) bool) bool {
-		return !slices.ContainsFunc(p.Updates, func(u Update) bool { return !is(u) })
-	}
-	switch {
-	case all(func(u Update) bool { return u.Rollback }):
-		return "Roll back"
-	case all(func(u Update) bool { return u.Cause == ledger.CausePin }):
-		return "Pin"
-	}
-	return "Update"
-}
-
-// Message is the whole message: what moved where, and the trailers that make
-// the commit an entry.
-func (p Planned) Message() string {
-	var b strings.Builder
-	b.WriteString(p.Subject() + "\n\n")
-	listed := 0
-	for _, u := range p.Updates {
-		for _, c := range u.Changes {
-			if listed++; listed > maxListed {
-				continue
-			}
-			fmt.Fprintf(&b, "- %s:%d: %s -> %s\n", oneLine(c.Field.File), c.Field.Line, display(u.Slot.Value), u.New)
-		}
-	}
-	if listed > maxListed {
-		fmt.Fprintf(&b, "- and %d more\n", listed-maxListed)
-	}
-	b.WriteString("\n")
-	for _, t := range p.trailers() {
-		b.WriteString(t.String() + "\n")
-	}
-	return b.String()
-}
-
-func display(v ledger.Value) string {
-	if v == ledger.Unknown {
-		return "(no reference)"
-	}
-	return string(v)
-}
-
-// oneLine makes a file's name fit for a line of text.
-func oneLine(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return '?'
-		}
-		return r
-	}, s)
+	// Text is the whole message, as Compose makes it.
+	Text string
 }
 
 // trailers has one line for each policy and distinct old value.
-func (p Planned) trailers() []ledger.Trailer {
-	var lines []ledger.Trailer
+func (p *Planned) trailers() []ledger.Trailer {
+	lines := make([]ledger.Trailer, 0, len(p.Updates))
+	seen := make(map[ledger.Trailer]bool, len(p.Updates))
 	for _, u := range p.Updates {
-		t := ledger.Trailer{Policy: u.Slot.Policy, Rollback: u.Rollback, Revision: u.Revision, Image: p.Image, Old: u.Slot.Value, New: u.Wrote, Cause: u.Cause, Source: u.Source}
-		if !slices.Contains(lines, t) {
+		t := ledger.Trailer{Policy: u.Slot.Policy, Rollback: u.Rollback, Revision: u.Revision, Image: u.Image, Old: u.Slot.Value, New: u.Wrote, Cause: u.Cause, Source: u.Source}
+		if !seen[t] {
+			seen[t] = true
 			lines = append(lines, t)
 		}
 	}
@@ -144,7 +67,7 @@ type Refused struct {
 func (r *Repository) Edit(plan []Planned) (kept []Planned, contents []map[string][]byte, refused []Refused, err error) {
 	current := map[string][]byte{}
 	for _, p := range plan {
-		done := Planned{Image: p.Image}
+		var done Planned
 		touched := map[string][]byte{}
 		for _, path := range pathsOf(p.Updates) {
 			updates := updatesIn(p.Updates, path)
@@ -236,9 +159,10 @@ func updatesIn(updates []Update, path string) []Update {
 	return found
 }
 
-// Push makes the commits that Edit returned and pushes them at once. It returns
-// their ids. A *mirror.RaceError means that the branch moved: call Update and
-// decide again.
+// Push makes the commits that Edit returned, with the texts that Compose gave
+// them, signs them where there is a key for it, and pushes them at once. It returns
+// their ids. A *mirror.RaceError means that the branch moved: call Update and decide
+// again.
 func (r *Repository) Push(ctx context.Context, plan []Planned, contents []map[string][]byte, name, email string, now time.Time) ([]string, error) {
 	draft, err := r.mirror.NewDraft()
 	if err != nil {
@@ -247,7 +171,7 @@ func (r *Repository) Push(ctx context.Context, plan []Planned, contents []map[st
 	author := object.Signature{Name: name, Email: email, When: now}
 	ids := make([]string, 0, len(plan))
 	for i, p := range plan {
-		id, err := draft.Commit(contents[i], author, p.Message())
+		id, err := draft.Commit(contents[i], author, p.Text, r.sign())
 		if err != nil {
 			return nil, err
 		}

@@ -94,12 +94,13 @@ func (r *Repository) Ledgers(ctx context.Context, policies []string) (map[string
 	if err := r.readMoves(ctx, claimants); err != nil {
 		return nil, nil, err
 	}
+	counts := r.countsSigned()
 	pasts := make(map[string]ledger.Past, len(policies))
 	var problems []manifest.Problem
 	for _, p := range policies {
 		numbers := slices.Concat(claims[p], r.lineage.merges)
 		slices.Sort(numbers)
-		past, wrong := r.prove(p, slices.Compact(numbers), history[len(history)-1])
+		past, wrong := r.prove(p, slices.Compact(numbers), history[len(history)-1], counts)
 		if err := r.readMerges(ctx, p, past); err != nil {
 			return nil, nil, err
 		}
@@ -152,7 +153,7 @@ func (r *Repository) readMerges(ctx context.Context, policy string, past ledger.
 // prove keeps the claims of a policy that their commits' own diffs bear out, and
 // that carry on the count of revisions: a copy of an entry, as git cherry-pick
 // makes it, is an edit by hand.
-func (r *Repository) prove(policy string, claims []int, head *mirror.Commit) (ledger.Past, []manifest.Problem) {
+func (r *Repository) prove(policy string, claims []int, head *mirror.Commit, counts func(int) bool) (ledger.Past, []manifest.Problem) {
 	var past ledger.Past
 	var problems []manifest.Problem
 	highest := map[int]int{} // revision at or before each accepted claim
@@ -169,6 +170,9 @@ func (r *Repository) prove(policy string, claims []int, head *mirror.Commit) (le
 			highest[n] = before
 		}
 		entry, wrong := r.entryOf(c, policy, before)
+		if entry.Moves != nil && !counts(n) {
+			entry, wrong = ledger.Entry{}, fmt.Sprintf("commit %s looks like an entry of %s, and is not signed with a key of Pintle's: taken for an edit by hand", short(c.commit.Hash), policy)
+		}
 		if wrong != "" {
 			problems = append(problems, manifest.Problem{Message: wrong})
 		}

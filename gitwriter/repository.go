@@ -14,6 +14,7 @@ import (
 
 	"github.com/pintle-dev/pintle/gitwriter/manifest"
 	"github.com/pintle-dev/pintle/gitwriter/mirror"
+	"github.com/pintle-dev/pintle/gitwriter/signing"
 )
 
 // Repository is one branch of a manifest repository. One pass at a time works on
@@ -32,6 +33,9 @@ type Repository struct {
 	lineage *lineage
 	moves   map[plumbing.Hash][]move
 	back    *lookback
+	// keys are nil where commits are not signed; signed remembers which are.
+	keys   *signing.Keys
+	signed map[plumbing.Hash]bool
 	// maxLookBack bounds how many commits are gone back through.
 	maxLookBack int
 }
@@ -69,7 +73,7 @@ func Open(repo, branch string, auth mirror.Auth, paths []string, isDocument func
 		return nil, err
 	}
 	return &Repository{mirror: m, paths: paths, isDocument: isDocument, files: map[string]*file{},
-		lineage: &lineage{}, moves: map[plumbing.Hash][]move{}, maxLookBack: maxLookBack}, nil
+		lineage: &lineage{}, moves: map[plumbing.Hash][]move{}, maxLookBack: maxLookBack, signed: map[plumbing.Hash]bool{}}, nil
 }
 
 // SetAuth logs in with auth from the next request on, and keeps all that was

@@ -78,7 +78,7 @@ func (e *Engine) decide(ctx context.Context, t task, asked registries) (*decisio
 		}
 	}
 	e.config.Pace.hold(d.policies)
-	d.plan = plan(d.policies)
+	d.plan = plan(d.policies, e.config.Commits.Grouping)
 	return d, nil
 }
 
@@ -220,7 +220,7 @@ func (o *outcome) aimAt(aim ledger.Value) {
 		}
 		changes, after := s.Want(aim.Tag(), aim.Digest(), writeOf(o.spec.Write))
 		o.after[i] = after
-		o.changes[i] = gitwriter.Update{Slot: o.slots[i], Changes: changes, New: after, Wrote: aim,
+		o.changes[i] = gitwriter.Update{Slot: o.slots[i], Image: o.spec.Image, Changes: changes, New: after, Wrote: aim,
 			Cause: o.cause(), Source: o.sourceOf(o.cause()), Rollback: o.order.is(decide.Rollback)}
 	}
 }
@@ -362,27 +362,27 @@ func (o *outcome) refusal(s gitwriter.Slot) string {
 	return ""
 }
 
-// plan groups what is to be written into one commit for each image.
-func plan(policies []*outcome) []gitwriter.Planned {
-	byImage := map[string]*gitwriter.Planned{}
+// plan groups what is to be written into commits.
+func plan(policies []*outcome, grouping Grouping) []gitwriter.Planned {
+	groups := map[string]*gitwriter.Planned{}
 	for _, o := range policies {
 		revision := o.past.Newest() + 1
 		for i, v := range o.verdicts {
 			if !v.Write() {
 				continue
 			}
-			image := canonical(o.spec.Image)
-			if byImage[image] == nil {
-				byImage[image] = &gitwriter.Planned{Image: o.spec.Image}
+			group := grouping.of(o)
+			if groups[group] == nil {
+				groups[group] = &gitwriter.Planned{}
 			}
 			u := o.changes[i]
 			u.Revision = revision
-			byImage[image].Updates = append(byImage[image].Updates, u)
+			groups[group].Updates = append(groups[group].Updates, u)
 		}
 	}
-	all := make([]gitwriter.Planned, 0, len(byImage))
-	for _, image := range sortedKeys(byImage) {
-		all = append(all, *byImage[image])
+	all := make([]gitwriter.Planned, 0, len(groups))
+	for _, group := range sortedKeys(groups) {
+		all = append(all, *groups[group])
 	}
 	return all
 }

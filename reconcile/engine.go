@@ -16,14 +16,8 @@ import (
 	"github.com/pintle-dev/pintle/registry"
 )
 
-// Signature is who makes Pintle's commits.
-type Signature struct{ Name, Email string }
-
 // GitAuth is how to log in to the repository over HTTP(S).
 type GitAuth = mirror.Auth
-
-// defaultAuthor applies where none is configured.
-var defaultAuthor = Signature{Name: "Pintle", Email: "noreply@pintle.dev"}
 
 // Config says what an engine works on.
 type Config struct {
@@ -50,8 +44,8 @@ type Config struct {
 	Registry registry.Options
 	// Pace says when to write, and how much at once.
 	Pace Pace
-	// Author is Pintle <noreply@pintle.dev> where it is empty.
-	Author Signature
+	// Commits says how commits look.
+	Commits Commits
 	// Now is the clock; nil for the system's.
 	Now func() time.Time
 	// Validator is shared by the engines of a process; nil makes a new one.
@@ -83,9 +77,7 @@ func Open(config Config) (*Engine, error) {
 			return nil, fmt.Errorf("cannot read the schema of policies: %w", err)
 		}
 	}
-	if config.Author == (Signature{}) {
-		config.Author = defaultAuthor
-	}
+	config.Commits = config.Commits.withDefaults()
 	if config.Now == nil {
 		config.Now = time.Now
 	}
@@ -97,21 +89,20 @@ func Open(config Config) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
+	repo.SetKeys(config.Commits.Keys)
 	return &Engine{
 		config: config, validator: config.Validator, registry: registry.New(config.Registry), repo: repo,
 		parsed: map[string]parsed{}, compiled: map[string]compiled{}, rankings: rankings{}, selections: selections{},
 	}, nil
 }
 
-// Use changes who logs in and who the author is, without forgetting what was read:
+// Use changes who logs in and how commits look, without forgetting what was read:
 // credentials are rotated.
-func (e *Engine) Use(auth GitAuth, author Signature) error {
+func (e *Engine) Use(auth GitAuth, commits Commits) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if author == (Signature{}) {
-		author = defaultAuthor
-	}
-	e.config.Author = author
+	e.config.Commits = commits.withDefaults()
+	e.repo.SetKeys(commits.Keys)
 	return e.repo.SetAuth(auth)
 }
 

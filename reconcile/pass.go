@@ -118,9 +118,10 @@ func (e *Engine) write(ctx context.Context, t task, d *decision) (*Report, error
 	if err != nil {
 		return nil, err
 	}
+	d.compose(ctx, t, plan, e.config.Commits.Template)
 	ids := make([]string, len(plan))
 	if t.write && len(plan) > 0 {
-		author := e.config.Author
+		author := e.config.Commits.Author
 		// What is on its way is not called back: a signal would leave open whether
 		// the server took it.
 		if ids, err = e.repo.Push(context.WithoutCancel(ctx), plan, contents, author.Name, author.Email, e.config.Now()); err != nil {
@@ -159,7 +160,7 @@ func commitOf(id string, p gitwriter.Planned) Commit {
 		repinned := u.Slot.Value.Tag() == u.Wrote.Tag() && u.Slot.Value.Digest() == ""
 		for _, change := range u.Changes {
 			f := change.Field
-			c.Changes = append(c.Changes, Change{Policy: f.Policy, Image: p.Image, File: f.File, Line: f.Line, Old: f.Value, New: change.New, Repinned: repinned})
+			c.Changes = append(c.Changes, Change{Policy: f.Policy, Image: u.Image, File: f.File, Line: f.Line, Old: f.Value, New: change.New, Repinned: repinned})
 		}
 	}
 	return c

@@ -47,7 +47,8 @@ func TestRequestsOfAPass(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, want := range []map[string]int{
-		{"ping": 1, "token": 2, "list": 1, "head": 3},
+		// What is new is asked once for its origin.
+		{"ping": 1, "token": 2, "list": 1, "head": 3, "get": 2, "blob": 2},
 		{"list": 1, "head": 3},
 		{"list": 1, "head": 3},
 	} {

@@ -29,10 +29,12 @@ const (
 
 // Cache keeps what never changes of images, their creation times and platforms by
 // digest, which tags were read, and when digests were first seen, for the Clients that
-// share it. It is safe for concurrent use.
+// share it; in memory alone, what images say of their origin. It is safe for concurrent
+// use.
 type Cache struct {
 	memory    memoryCache
 	platforms platformsCache
+	origins   originCache
 	disk      *diskCache // nil without one
 }
 

@@ -108,6 +108,7 @@ func (c *Client) Pass() *Pass {
 	p.digests.keepFaults = true
 	p.created.keepFaults = true
 	p.platforms.keepFaults = true
+	p.origins.keepFaults = true
 	return p
 }
 
@@ -121,6 +122,7 @@ type Pass struct {
 	digests    memo[string]               // by that name, ":" or "@", reference
 	created    memo[time.Time]            // by that name, "@", digest; what is not in the Cache
 	platforms  memo[[]string]             // as digests
+	origins    memo[Origin]               // as digests
 }
 
 // host is what the process keeps of one registry.

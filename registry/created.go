@@ -20,6 +20,7 @@ type manifest struct {
 	SchemaVersion int          `json:"schemaVersion"`
 	Manifests     []descriptor `json:"manifests"` // of an index
 	Config        descriptor   `json:"config"`    // of an image
+	Annotations   annotations  `json:"annotations"`
 }
 
 type descriptor struct {
@@ -149,14 +150,8 @@ func (a *ask) configCreated(ctx context.Context, digest string) (time.Time, erro
 	if !validDigest(digest) {
 		return time.Time{}, nil
 	}
-	resp, err := a.do(ctx, http.MethodGet, "blobs/"+digest, []string{"*/*"})
+	resp, err := a.blob(ctx, digest)
 	if err != nil {
-		return time.Time{}, err
-	}
-	if err := a.fault(resp); err != nil {
-		return time.Time{}, err
-	}
-	if err := verify(digest, resp.body); err != nil {
 		return time.Time{}, err
 	}
 	var config struct {
@@ -166,4 +161,27 @@ func (a *ask) configCreated(ctx context.Context, digest string) (time.Time, erro
 		return time.Time{}, nil //nolint:nilerr // it is verified, and says nothing
 	}
 	return config.Created, nil
+}
+
+// configuration reads what into wants of an image's.
+func (a *ask) configuration(ctx context.Context, digest string, into any) error {
+	if !validDigest(digest) {
+		return faultf(NotRegistry, "its manifest names no configuration")
+	}
+	resp, err := a.blob(ctx, digest)
+	if err != nil {
+		return err
+	}
+	return decode(resp, into)
+}
+
+func (a *ask) blob(ctx context.Context, digest string) (*response, error) {
+	resp, err := a.do(ctx, http.MethodGet, "blobs/"+digest, []string{"*/*"})
+	if err != nil {
+		return nil, err
+	}
+	if err := a.fault(resp); err != nil {
+		return nil, err
+	}
+	return resp, verify(digest, resp.body)
 }

@@ -4,7 +4,6 @@ package registry
 
 import (
 	"context"
-	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -55,8 +54,8 @@ func (a *ask) platforms(ctx context.Context, digest string) ([]string, error) {
 	}
 	found := []string{}
 	if len(m.Manifests) == 0 {
-		single, err := a.configPlatform(ctx, m.Config.Digest)
-		if err != nil {
+		var single platform
+		if err := a.configuration(ctx, m.Config.Digest, &single); err != nil {
 			return nil, err
 		}
 		return appendPlatform(found, single), nil
@@ -65,25 +64,6 @@ func (a *ask) platforms(ctx context.Context, digest string) ([]string, error) {
 		found = appendPlatform(found, platform(d.Platform))
 	}
 	return found, nil
-}
-
-// configPlatform is what an image's configuration says of itself.
-func (a *ask) configPlatform(ctx context.Context, digest string) (platform, error) {
-	if !validDigest(digest) {
-		return platform{}, faultf(NotRegistry, "its manifest names no configuration")
-	}
-	resp, err := a.do(ctx, http.MethodGet, "blobs/"+digest, []string{"*/*"})
-	if err != nil {
-		return platform{}, err
-	}
-	if err := a.fault(resp); err != nil {
-		return platform{}, err
-	}
-	if err := verify(digest, resp.body); err != nil {
-		return platform{}, err
-	}
-	var found platform
-	return found, decode(resp, &found)
 }
 
 // platform is as a descriptor and an image's configuration have it.

@@ -190,7 +190,8 @@ type Commit struct {
 	// +kubebuilder:validation:MaxLength=8192
 	MessageTemplate string `json:"messageTemplate,omitempty"`
 
-	// Signing makes signed commits; then only entries signed with this key count.
+	// Signing makes signed commits; then only signed entries count, and those that the
+	// first signed one stands on.
 	//
 	// +optional
 	Signing *Signing `json:"signing,omitempty"`
@@ -229,6 +230,8 @@ const (
 type Signing struct {
 	// SecretRef names a Secret in the repository's namespace whose key signingKey holds
 	// a private key, OpenPGP or OpenSSH, and passphrase, where it has one, opens it.
+	// trustedKeys has the public keys of others whose entries count, such as one that
+	// was replaced.
 	SecretRef LocalReference `json:"secretRef"`
 }
 

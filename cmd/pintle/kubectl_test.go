@@ -261,7 +261,8 @@ func TestKubectlUnfit(t *testing.T) {
 	set(func(s *v1alpha1.ManifestRepositorySpec) {
 		s.Commit.Signing = &v1alpha1.Signing{SecretRef: v1alpha1.LocalReference{Name: "key"}}
 	})
-	k.refused(statusFailed, "cannot roll back prod/app: spec.commit.signing is not supported yet", "rollback", "prod/app", "--dry-run")
+	k.refused(statusFailed, "cannot roll back prod/app: its commits are signed (spec.commit.signing), and what is not signed does not count", "rollback", "prod/app", "--dry-run")
+	k.well([]string{"Notice: its commits are signed (spec.commit.signing), and are read here without a look at signatures"}, "plan", "-n", "prod")
 	set(func(s *v1alpha1.ManifestRepositorySpec) { s.URL = "ssh://git@git.example.com/acme/fleet.git" })
 	k.refused(statusFailed, "prod/fleet: cannot plan: spec.url: SSH is not supported yet", "plan", "-n", "prod")
 	set(func(s *v1alpha1.ManifestRepositorySpec) { s.URL = "http://git.example.com/acme/fleet.git" })

@@ -23,6 +23,7 @@ type options struct {
 	cacheDir               string
 	gitUsername            string
 	gitPasswordFile        string
+	commits                commitFlags
 	output                 output
 	cluster                clusterFlags
 	allNamespaces          bool
@@ -44,6 +45,7 @@ func (o *options) bind(command *cobra.Command) {
 	flags.StringVar(&o.cacheDir, "cache-dir", "", "`folder` to keep in, for the next run, when digests were first seen (for spec.minimumAge) and what never changes of images")
 	flags.StringVar(&o.gitUsername, "git-username", "", "user name for Git over HTTP(S)")
 	flags.StringVar(&o.gitPasswordFile, "git-password-file", "", "file with the password or token for Git over HTTP(S)")
+	o.commits.bindTrusted(flags)
 	o.output.bind(flags)
 }
 
@@ -85,7 +87,7 @@ func (o *options) asksCluster(flags *pflag.FlagSet) (bool, error) {
 		// A variable of a script may be empty, and does not mean some cluster.
 		return false, usageError{errors.New("--repo is empty: give the URL or the path of a Git repository, or leave it out to ask a cluster")}
 	}
-	wrong, why := []string{"branch", "policies"}, "--%s is for a repository, with --repo: a cluster's objects say it themselves"
+	wrong, why := []string{"branch", "policies", "author", "grouping", "message-template"}, "--%s is for a repository, with --repo: a cluster's objects say it themselves"
 	if o.repo != "" {
 		wrong, why = []string{"kubeconfig", "context", "namespace", "all-namespaces"}, "--%s is for a cluster, and --repo for a repository without one: give one of the two"
 	}
@@ -120,12 +122,17 @@ func (o *options) config(ctx context.Context) (reconcile.Config, error) {
 	if err != nil {
 		return reconcile.Config{}, err
 	}
+	commits, err := o.commits.commits()
+	if err != nil {
+		return reconcile.Config{}, err
+	}
 	return reconcile.Config{
 		Repo:         repo,
 		Branch:       o.branch,
 		PoliciesPath: o.policies,
 		Git:          auth,
 		Registry:     asking,
+		Commits:      commits,
 	}, nil
 }
 

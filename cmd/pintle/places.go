@@ -29,13 +29,16 @@ func placeOf(repository *v1alpha1.ManifestRepository) place {
 }
 
 // notices are what somebody may want to know besides what Git holds.
-func (p place) notices(plainHTTP []string) []string {
+func (p place) notices(o *options) []string {
 	notices := []string{}
 	if p.repository.Spec.Suspend {
 		notices = append(notices, "it is suspended (spec.suspend): nothing but a rollback is written to it")
 	}
-	if why := controller.Refusal(p.repository, plainHTTP, controller.ToWrite); why != nil {
+	if why := controller.Refusal(p.repository, o.plainHTTP, controller.ToWrite); why != nil {
 		notices = append(notices, "the controller writes nothing to it: "+why.Error())
+	}
+	if p.repository.Spec.Commit.Signing != nil && o.commits.signingKey == "" && o.commits.trustedKey == "" {
+		notices = append(notices, "its commits are signed (spec.commit.signing), and are read here without a look at signatures: give the public keys with --trusted-keys")
 	}
 	return notices
 }

@@ -44,6 +44,8 @@ what the controller would write to the ManifestRepositories of a namespace.`,
 		},
 	}
 	o.bindBoth(command)
+	o.commits.bindGrouping(command.Flags())
+	o.commits.bindTemplate(command.Flags())
 	command.Flags().BoolVarP(&o.allNamespaces, "all-namespaces", "A", false, "all ManifestRepositories of the cluster")
 	command.Flags().BoolVar(&exitCode, "exit-code", false, "exit with 4 when something is due and all is well otherwise")
 	return command

@@ -50,6 +50,8 @@ policy. It pushes with your own Git login, not with the controller's.`,
 		},
 	}
 	o.bindBoth(command)
+	o.commits.bindTemplate(command.Flags())
+	o.commits.bindMaking(command.Flags())
 	flags := command.Flags()
 	flags.StringVar(&rollback.To, "to", "", "a `REVISION|TAG|DIGEST` that the history lists, or the beginning of a digest (default: the revision below)")
 	flags.BoolVar(&rollback.DryRun, "dry-run", false, "show what would be written; write nothing")
@@ -77,6 +79,8 @@ policy. It pushes with your own Git login, not with the controller's.`,
 		},
 	}
 	o.bindBoth(command)
+	o.commits.bindTemplate(command.Flags())
+	o.commits.bindMaking(command.Flags())
 	return command
 }
 

@@ -83,8 +83,14 @@ func visit[T any](ctx context.Context, o *options, c *cluster, config reconcile.
 		return result, err
 	}
 	config.Policies = controller.Granted{Reader: c.client, Repository: in.repository}
-	if a := spec.Commit.Author; a != nil {
-		config.Author = reconcile.Signature{Name: a.Name, Email: a.Email}
+	if config.Commits, err = controller.Commits(spec.Commit); err != nil {
+		return result, refusedTo(j.op, policy, err)
+	}
+	if config.Commits.Keys, err = o.commits.keys(); err != nil {
+		return result, err
+	}
+	if spec.Commit.Signing != nil && j.purpose != controller.ToRead && config.Commits.Keys == nil {
+		return result, refusedTo(j.op, policy, errors.New("its commits are signed (spec.commit.signing), and what is not signed does not count: give the key with --signing-key, or undo with git revert, which counts"))
 	}
 	engine, err := reconcile.Open(config)
 	if err != nil {
@@ -136,7 +142,7 @@ func (s *summary[T]) show(a visited[T]) error {
 		s.failed = true
 		return nil //nolint:nilerr // it is told, and the others go on
 	}
-	from := origin{a.place.name.String(), a.place.notices(s.options.plainHTTP)}
+	from := origin{a.place.name.String(), a.place.notices(s.options)}
 	if status := statusError(0); errors.As(s.job.status(a.result), &status) && (s.status == 0 || status < s.status) {
 		s.status = status
 	}

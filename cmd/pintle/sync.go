@@ -48,6 +48,9 @@ are moved instead, and nothing is pushed.`,
 		},
 	}
 	o.bind(command)
+	o.commits.bindGrouping(command.Flags())
+	o.commits.bindTemplate(command.Flags())
+	o.commits.bindMaking(command.Flags())
 	command.Flags().BoolVar(&keepOn, "watch", false, "keep going on each policy's schedule, until a signal")
 	listen.bind(command.Flags())
 	return command

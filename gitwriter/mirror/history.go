@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -14,6 +13,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/object"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
+	"github.com/go-git/go-git/v5/plumbing/storer"
 	"github.com/go-git/go-git/v5/storage/memory"
 )
 
@@ -32,6 +32,9 @@ type Commit struct {
 	When    time.Time
 	// Message is kept only where it names Pintle, which most do not.
 	Message string
+	// Signature is that of such a commit, and Signed the text that it is of; both are
+	// empty where there is none.
+	Signed, Signature string
 	// Index is the commit's place in what History returns.
 	Index int
 
@@ -83,7 +86,11 @@ func (m *Mirror) extendLog() bool {
 		if err != nil {
 			return false
 		}
-		added = append(added, newCommit(c))
+		kept, err := newCommit(m.store, c)
+		if err != nil {
+			return false
+		}
+		added = append(added, kept)
 		todo = append(todo, c.ParentHashes...)
 	}
 	for _, c := range added {
@@ -92,12 +99,9 @@ func (m *Mirror) extendLog() bool {
 	return true
 }
 
-func newCommit(c *object.Commit) *Commit {
+func newCommit(store storer.EncodedObjectStorer, c *object.Commit) (*Commit, error) {
 	kept := &Commit{Hash: c.Hash, Tree: c.TreeHash, parents: c.ParentHashes, Author: c.Author.Name, When: c.Committer.When, Index: -1}
-	if strings.Contains(c.Message, "Pintle-") {
-		kept.Message = c.Message
-	}
-	return kept
+	return kept, kept.keepText(store, c.Message)
 }
 
 // fetchTexts reads the whole history, without trees and blobs where the server
@@ -130,7 +134,9 @@ func (m *Mirror) fetchTexts(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("cannot read commit %s: %w", h, err)
 		}
-		m.log.commits[h] = newCommit(c)
+		if m.log.commits[h], err = newCommit(into, c); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -47,7 +47,7 @@ func commit(ctx context.Context, m *mirror.Mirror, files map[string][]byte) erro
 		return err
 	}
 	author := object.Signature{Name: "Pintle", Email: "noreply@pintle.dev", When: time.Unix(1_700_000_000, 0)}
-	if _, err := d.Commit(files, author, "Update\n"); err != nil {
+	if _, err := d.Commit(files, author, "Update\n", nil); err != nil {
 		return err
 	}
 	return d.Push(ctx)

@@ -38,7 +38,7 @@ func (m *Mirror) NewDraft() (*Draft, error) {
 
 // Commit adds a commit that gives existing regular files new content. Trees
 // off the changed paths are reused by id.
-func (d *Draft) Commit(files map[string][]byte, author object.Signature, message string) (plumbing.Hash, error) {
+func (d *Draft) Commit(files map[string][]byte, author object.Signature, message string, sign Sign) (plumbing.Hash, error) {
 	blobs := make(map[string]plumbing.Hash, len(files))
 	for path, content := range files {
 		o := d.mirror.store.NewEncodedObject()
@@ -59,6 +59,9 @@ func (d *Draft) Commit(files map[string][]byte, author object.Signature, message
 		return plumbing.ZeroHash, err
 	}
 	c := &object.Commit{Author: author, Committer: author, Message: message, TreeHash: tree, ParentHashes: []plumbing.Hash{d.tip}}
+	if err := sign.sign(c, d.mirror.store.NewEncodedObject()); err != nil {
+		return plumbing.ZeroHash, err
+	}
 	o := d.mirror.store.NewEncodedObject()
 	if err := c.Encode(o); err != nil {
 		return plumbing.ZeroHash, fmt.Errorf("cannot write a commit: %w", err)

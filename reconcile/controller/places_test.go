@@ -97,7 +97,7 @@ func TestNextTry(t *testing.T) {
 			r := &repositoryReconciler{client: c, repositories: known, gates: wake.gates, wake: wake, resolutions: resolutions, now: wake.now}
 			repository, auth := repositoryOf(), mirror.Auth{Username: "bot", Password: "one"}
 			granted := Granted{c, repository}
-			work, err := known.open(repository, granted, auth, noon)
+			work, err := known.open(repository, granted, auth, nil, noon)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -108,7 +108,7 @@ func TestNextTry(t *testing.T) {
 			if test.news {
 				r.wake.gates.of(key(repository)).arrive(noon)
 			}
-			if work, err = known.open(repository, granted, auth, noon); err != nil {
+			if work, err = known.open(repository, granted, auth, nil, noon); err != nil {
 				t.Fatal(err)
 			}
 			if wait, err := r.wait(t.Context(), work, granted); err != nil || max(0, wait) != test.want {

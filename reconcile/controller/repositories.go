@@ -19,6 +19,7 @@ import (
 	"github.com/pintle-dev/pintle/api/v1alpha1"
 	"github.com/pintle-dev/pintle/gitwriter/mirror"
 	"github.com/pintle-dev/pintle/reconcile"
+	"github.com/pintle-dev/pintle/reconcile/credentials"
 )
 
 // opened is a repository that is at work. Its reconciler alone touches it, one pass at
@@ -38,6 +39,7 @@ type opened struct {
 	tried    time.Time // when that was
 	failed   int64     // the generation of the object at that time
 	auth     mirror.Auth
+	signer   *credentials.Signer // nil where commits are not signed
 }
 
 // listing lists the policies of an engine, by the repository's newest grant.
@@ -86,27 +88,29 @@ func newRepositories(plainHTTP []string, resolutions *reconcile.Resolutions) (*r
 }
 
 // open gives the engine of a repository, a new one only where it points elsewhere.
-func (r *repositories) open(repository *v1alpha1.ManifestRepository, granted Granted, auth mirror.Auth, now time.Time) (*opened, error) {
+func (r *repositories) open(repository *v1alpha1.ManifestRepository, granted Granted, auth mirror.Auth, signer *credentials.Signer, now time.Time) (*opened, error) {
 	spec := repository.Spec
-	author := reconcile.Signature{}
-	if a := spec.Commit.Author; a != nil {
-		author = reconcile.Signature{Name: a.Name, Email: a.Email}
+	commits, err := Commits(spec.Commit)
+	if err != nil {
+		return nil, err
+	}
+	if signer != nil {
+		commits.Keys = signer.Keys
 	}
 	r.mu.Lock()
 	known := r.known[key(repository)]
 	r.mu.Unlock()
 	if known != nil && known.spec.URL == spec.URL && known.spec.Branch == spec.Branch && slices.Equal(known.spec.Paths, spec.Paths) {
-		known.listing.Granted = granted
+		known.listing.Granted, known.signer = granted, signer
 		if known.auth != auth || known.failed != repository.Generation {
 			known.auth, known.retry = auth, time.Time{} // which may be what was wrong
 		}
-		return known, known.engine.Use(auth, author)
+		return known, known.engine.Use(auth, commits)
 	}
 	config := r.config
-	config.Repo, config.Branch, config.Paths, config.Git, config.Author = spec.URL, spec.Branch, spec.Paths, auth, author
-	o := &opened{listing: &listing{Granted: granted}, spec: spec, since: now, auth: auth}
+	config.Repo, config.Branch, config.Paths, config.Git, config.Commits = spec.URL, spec.Branch, spec.Paths, auth, commits
+	o := &opened{listing: &listing{Granted: granted}, spec: spec, since: now, auth: auth, signer: signer}
 	config.Policies = o.listing
-	var err error
 	if o.engine, err = reconcile.Open(config); err != nil {
 		return nil, err
 	}
@@ -114,6 +118,16 @@ func (r *repositories) open(repository *v1alpha1.ManifestRepository, granted Gra
 	defer r.mu.Unlock()
 	r.known[key(repository)] = o
 	return o, nil
+}
+
+// signer is what a repository signed with the last time, or nil.
+func (r *repositories) signer(repository *v1alpha1.ManifestRepository) *credentials.Signer {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if known := r.known[key(repository)]; known != nil {
+		return known.signer
+	}
+	return nil
 }
 
 func (r *repositories) forget(repository types.NamespacedName) {

@@ -84,7 +84,11 @@ func (r *repositoryReconciler) Reconcile(ctx context.Context, req ctrl.Request) 
 	if err != nil {
 		return r.fail(ctx, repository, nil, err)
 	}
-	work, err := r.repositories.open(repository, granted, auth, r.now())
+	signer, err := credentials.Signing(ctx, r.getter, repository.Namespace, repository.Spec.Commit.Signing, r.repositories.signer(repository))
+	if err != nil {
+		return r.fail(ctx, repository, nil, err)
+	}
+	work, err := r.repositories.open(repository, granted, auth, signer, r.now())
 	if err != nil {
 		return r.fail(ctx, repository, nil, err)
 	}

@@ -91,14 +91,13 @@ func refusal(repository *v1alpha1.ManifestRepository, plainHTTP func(hostport st
 		field   string
 	}{
 		{spec.Mode == v1alpha1.ModePullRequest, ToRollBack, "spec.mode: PullRequest"},
-		{spec.Commit.Signing != nil, ToRollBack, "spec.commit.signing"},
-		{spec.Commit.MessageTemplate != "", ToRollBack, "spec.commit.messageTemplate"},
-		// One policy is one commit in each grouping.
-		{spec.Commit.Grouping != "" && spec.Commit.Grouping != v1alpha1.GroupingImage, ToWrite, "spec.commit.grouping: " + string(spec.Commit.Grouping)},
 	} {
 		if unsupported.asked && purpose >= unsupported.concern {
 			return refused{reasonUnsupported, unsupported.field + " is not supported yet, and so nothing is written: remove it"}
 		}
+	}
+	if _, err := Commits(spec.Commit); err != nil {
+		return refused{reasonInvalid, err.Error()}
 	}
 	return refused{}
 }

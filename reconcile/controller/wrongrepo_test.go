@@ -72,9 +72,9 @@ func unsupportedRepositories() map[string]wrongRepository {
 		"window-cron": inURL(func(s *spec) {
 			s.Windows = []v1alpha1.Window{{Schedule: "at nine", Duration: metav1.Duration{Duration: time.Hour}}}
 		}, "InvalidSpec", true, "spec.windows[0].schedule", "at nine"),
-		"signing":  inURL(func(s *spec) { s.Commit.Signing = &v1alpha1.Signing{SecretRef: v1alpha1.LocalReference{Name: "key"}} }, "Unsupported", true, "spec.commit.signing", "remove it"),
-		"template": inURL(func(s *spec) { s.Commit.MessageTemplate = "{{.}}" }, "Unsupported", true, "spec.commit.messageTemplate", "remove it"),
-		"grouping": inURL(func(s *spec) { s.Commit.Grouping = v1alpha1.GroupingAll }, "Unsupported", true, "spec.commit.grouping: All", "remove it"),
+		"signing":  inURL(func(s *spec) { s.Commit.Signing = &v1alpha1.Signing{SecretRef: v1alpha1.LocalReference{Name: "key"}} }, "SecretNotFound", false, "/key, which spec.commit.signing.secretRef names", "create it"),
+		"template": inURL(func(s *spec) { s.Commit.MessageTemplate = "{{.Sha}}" }, "InvalidSpec", true, "spec.commit.messageTemplate: the template fails on an example", "can't evaluate field Sha"),
+		"defining": inURL(func(s *spec) { s.Commit.MessageTemplate = `{{define "a"}}{{end}}x` }, "InvalidSpec", true, "spec.commit.messageTemplate: the template defines a template"),
 		"ssh":      inURL(func(s *spec) { s.URL = "ssh://git@example.com/fleet.git" }, "Unsupported", true, "spec.url", "https://"),
 		"scp":      inURL(func(s *spec) { s.URL = "git@example.com:acme/fleet.git" }, "Unsupported", true, "spec.url", "https://"),
 		"plain":    inURL(func(s *spec) { s.URL = strings.Replace(s.URL, "127.0.0.1", "localhost", 1) }, "PlainHTTPRefused", true, "spec.url", "use https", "--plain-http localhost"),

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mirror
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/object"
+	"github.com/go-git/go-git/v5/plumbing/storer"
+)
+
+// Sign makes the signature of a commit's text; nil makes none.
+type Sign func(text []byte) (string, error)
+
+// signatureHeader begins the header of a commit in which its signature stands. The
+// lines after the first one begin with a space.
+const signatureHeader = "gpgsig "
+
+// sign puts the signature into a commit.
+func (s Sign) sign(c *object.Commit, into plumbing.EncodedObject) error {
+	if s == nil {
+		return nil
+	}
+	if err := c.EncodeWithoutSignature(into); err != nil {
+		return fmt.Errorf("cannot write a commit: %w", err)
+	}
+	text, err := content(into)
+	if err != nil {
+		return err
+	}
+	c.PGPSignature, err = s([]byte(text))
+	return err
+}
+
+func content(o plumbing.EncodedObject) (string, error) {
+	r, err := o.Reader()
+	if err != nil {
+		return "", fmt.Errorf("cannot read a commit: %w", err)
+	}
+	defer func() { _ = r.Close() }()
+	text, err := io.ReadAll(r)
+	if err != nil {
+		return "", fmt.Errorf("cannot read a commit: %w", err)
+	}
+	return string(text), nil
+}
+
+// keepText keeps the text of a commit that names Pintle, which most do not.
+func (c *Commit) keepText(store storer.EncodedObjectStorer, message string) error {
+	if !strings.Contains(message, "Pintle-") {
+		return nil
+	}
+	c.Message = message
+	o, err := store.EncodedObject(plumbing.CommitObject, c.Hash)
+	if err != nil {
+		return fmt.Errorf("cannot read commit %s: %w", c.Hash, err)
+	}
+	text, err := content(o)
+	if err != nil {
+		return err
+	}
+	c.Signed, c.Signature = splitSignature(text)
+	if c.Signature != "" && strings.HasSuffix(c.Signed, message) {
+		c.Message = c.Signed[len(c.Signed)-len(message):] // One text in memory, not two.
+	}
+	return nil
+}
+
+// splitSignature takes the one signature out of a commit's text. Where there is none,
+// or more than one, both results are empty.
+func splitSignature(text string) (signed, signature string) {
+	headers, message, _ := strings.Cut(text, "\n\n")
+	var b strings.Builder
+	signatures, inside := 0, false
+	for line := range strings.Lines(headers + "\n") {
+		switch {
+		case strings.HasPrefix(line, signatureHeader):
+			signatures, inside = signatures+1, true
+			signature = line[len(signatureHeader):]
+		case inside && strings.HasPrefix(line, " "):
+			signature += line[1:]
+		default:
+			inside = false
+			b.WriteString(line)
+		}
+	}
+	if signatures != 1 {
+		return "", ""
+	}
+	return b.String() + "\n" + message, signature
+}
