@@ -38,6 +38,10 @@ const (
 	Shallow
 	// Limit: the repository is larger than Pintle reads.
 	Limit
+	// HostKeyUnknown: no key of the SSH server is known, so it is not talked to.
+	HostKeyUnknown
+	// HostKeyChanged: the SSH server shows another key than the known one.
+	HostKeyChanged
 )
 
 // Error is a failure to use a repository.
@@ -65,6 +69,16 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
+// refusal is an error of a transport that knows its kind.
+type refusal struct {
+	kind Kind
+	hint string
+	err  error
+}
+
+func (r *refusal) Error() string { return r.err.Error() }
+func (r *refusal) Unwrap() error { return r.err }
+
 // RaceError says that the branch moved while a push was under way. The caller
 // decides again on the new tip.
 type RaceError struct{ Err error }
@@ -82,7 +96,10 @@ func (m *Mirror) explain(op string, err error) error {
 		return err
 	}
 	e := &Error{Repository: m.name, Op: op, Err: err}
+	refused, ok := errors.AsType[*refusal](err)
 	switch {
+	case ok:
+		e.Kind, e.Err, e.Hint = refused.kind, refused.err, refused.hint
 	case errors.Is(err, transport.ErrRepositoryNotFound):
 		e.Kind, e.Err, e.Hint = NotFound, errors.New("there is no such repository"), "check the URL, and that the credentials may see it"
 	case errors.Is(err, transport.ErrEmptyRemoteRepository):

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"time"
 
@@ -23,6 +22,8 @@ type remote interface {
 	advertise(ctx context.Context) (*packp.AdvRefs, error)
 	upload(ctx context.Context, req *packp.UploadPackRequest) (io.ReadCloser, *packp.UploadPackResponse, error)
 	receive(ctx context.Context, req *packp.ReferenceUpdateRequest) (*packp.ReportStatus, error)
+	// close drops connections that wait for another request.
+	close()
 }
 
 // httpRemote speaks smart HTTP through go-git, which drops credentials when a
@@ -32,7 +33,6 @@ type httpRemote struct {
 	client   transport.Transport
 	endpoint *transport.Endpoint
 	origin   transport.Endpoint
-	login    Auth
 	auth     transport.AuthMethod
 }
 
@@ -41,12 +41,12 @@ func newHTTPTransport(authorities *x509.CertPool) *http.Transport {
 	return &http.Transport{
 		TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: authorities},
 		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		DialContext:           dialer{idleTimeout}.DialContext,
 		ForceAttemptHTTP2:     true,
 		MaxIdleConnsPerHost:   2,
 		IdleConnTimeout:       90 * time.Second,
 		TLSHandshakeTimeout:   10 * time.Second,
-		ResponseHeaderTimeout: 2 * time.Minute,
+		ResponseHeaderTimeout: idleTimeout,
 	}
 }
 
@@ -61,7 +61,6 @@ func newHTTPRemote(endpoint *transport.Endpoint, auth Auth) (*httpRemote, error)
 		client:   githttp.NewClient(&http.Client{Transport: wire}),
 		endpoint: endpoint,
 		origin:   *endpoint,
-		login:    auth,
 	}
 	if auth.Username != "" || auth.Password != "" {
 		r.auth = &githttp.BasicAuth{Username: auth.Username, Password: auth.Password}
@@ -93,6 +92,8 @@ func (r *httpRemote) authNow() transport.AuthMethod {
 	}
 	return r.auth
 }
+
+func (r *httpRemote) close() { r.wire.CloseIdleConnections() }
 
 func (r *httpRemote) advertise(ctx context.Context) (*packp.AdvRefs, error) {
 	*r.endpoint = r.origin
