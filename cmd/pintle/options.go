@@ -20,8 +20,7 @@ type options struct {
 	plainHTTP              []string
 	perSecond              float64
 	cacheDir               string
-	gitUsername            string
-	gitPasswordFile        string
+	git                    gitFlags
 	output                 output
 	cluster                clusterFlags
 	allNamespaces          bool
@@ -40,8 +39,7 @@ func (o *options) bind(command *cobra.Command) {
 	flags.StringArrayVar(&o.plainHTTP, "plain-http", nil, plainHTTPUsage)
 	bindRegistryQPS(flags, &o.perSecond)
 	flags.StringVar(&o.cacheDir, "cache-dir", "", "`folder` to keep what never changes of images in, such as when they were made, for the next run")
-	flags.StringVar(&o.gitUsername, "git-username", "", "user name for Git over HTTP(S)")
-	flags.StringVar(&o.gitPasswordFile, "git-password-file", "", "file with the password or token for Git over HTTP(S)")
+	o.git.bind(flags)
 	o.output.bind(flags)
 }
 
@@ -112,7 +110,7 @@ func (o *options) config(ctx context.Context) (reconcile.Config, error) {
 	if err != nil {
 		return reconcile.Config{}, err
 	}
-	repo, auth, err := gitAuth(ctx, o.repo, o.gitUsername, o.gitPasswordFile)
+	repo, auth, err := gitAuth(ctx, o.repo, o.git)
 	if err != nil {
 		return reconcile.Config{}, err
 	}

@@ -30,6 +30,15 @@ func OverSSH(repo string) bool {
 	return ok && !strings.ContainsAny(user, "/:") && splitShort(repo) > 0
 }
 
+// URL reads a repository's URL. That of user@host:path begins with ssh://.
+func URL(repo string) (*url.URL, error) {
+	if OverSSH(repo) && !strings.Contains(repo, "://") {
+		colon := splitShort(repo)
+		repo = "ssh://" + repo[:colon] + "/" + strings.TrimPrefix(repo[colon+1:], "/")
+	}
+	return url.Parse(repo)
+}
+
 // splitShort is the place of the colon between host and path in user@host:path.
 // An IPv6 address stands in brackets.
 func splitShort(repo string) int {

@@ -40,7 +40,7 @@ func newSSHRemote(address sshAddress, auth Auth) (*sshRemote, error) {
 		return r, nil
 	}
 	var err error
-	r.key, err = ParsePrivateKey(auth.SSH.PrivateKey, auth.SSH.Passphrase)
+	r.key, err = parsePrivateKey(auth.SSH.PrivateKey, auth.SSH.Passphrase)
 	return r, err
 }
 

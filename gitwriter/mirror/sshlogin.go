@@ -25,8 +25,8 @@ type SSH struct {
 	KnownHosts string
 }
 
-// ParsePrivateKey reads a private key. The errors say nothing of what it holds.
-func ParsePrivateKey(pem, passphrase string) (ssh.Signer, error) {
+// parsePrivateKey says nothing in its errors of what the key holds.
+func parsePrivateKey(pem, passphrase string) (ssh.Signer, error) {
 	parse := ssh.ParsePrivateKey
 	if passphrase != "" {
 		parse = func(pem []byte) (ssh.Signer, error) {

@@ -300,7 +300,7 @@ func TestAuthoritiesThatAreNone(t *testing.T) {
 				return // for Git it is optional
 			}
 			c.data["password"] = marker
-			_, err = credentials.Git(t.Context(), cluster(opaque("git", c.data)), "prod", git())
+			_, err = credentials.Git(t.Context(), cluster(opaque("git", c.data)), "prod", webURL, git())
 			wantError(t, err, credentials.Error{Namespace: "prod", Kind: "Secret", Name: "git", Field: "spec.credentials.secretRef", Reason: credentials.Invalid}, c.says)
 		})
 	}
@@ -387,7 +387,7 @@ func TestGit(t *testing.T) {
 		"an authority":          {map[string]string{"password": "t", "ca.crt": ca}, mirror.Auth{Username: "git", Password: "t", RootCAs: ca}, ""},
 		"an authority alone":    {map[string]string{"ca.crt": ca}, mirror.Auth{RootCAs: ca}, ""},
 		"beside a key for SSH":  {map[string]string{"password": "t", "identity": marker}, mirror.Auth{Username: "git", Password: "t"}, ""},
-		"a key for SSH":         {map[string]string{"identity": marker, "known_hosts": marker}, mirror.Auth{}, "SSH, which is not supported yet: use an https URL, and put a token"},
+		"a key for SSH":         {map[string]string{"identity": marker, "known_hosts": marker}, mirror.Auth{}, "a key for SSH alone, and spec.url is none of SSH: put a token"},
 		"Kubernetes' own form":  {map[string]string{"ssh-privatekey": marker}, mirror.Auth{}, "SSH"},
 		"no password":           {map[string]string{"username": marker}, mirror.Auth{}, "a username without a password"},
 		"an empty password":     {map[string]string{"username": marker, "password": "\n"}, mirror.Auth{}, "a username without a password"},
@@ -395,7 +395,7 @@ func TestGit(t *testing.T) {
 		"nothing":               {map[string]string{"token": marker}, mirror.Auth{}, "neither password nor ca.crt"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := credentials.Git(t.Context(), cluster(opaque("git", c.data)), "prod", git())
+			got, err := credentials.Git(t.Context(), cluster(opaque("git", c.data)), "prod", webURL, git())
 			if diff := cmp.Diff(c.want, got); diff != "" {
 				t.Errorf("login (-want +got):\n%s", diff)
 			}
@@ -407,11 +407,46 @@ func TestGit(t *testing.T) {
 			}
 		})
 	}
-	if got, err := credentials.Git(t.Context(), cluster(), "prod", nil); err != nil || got != (mirror.Auth{}) {
+	if got, err := credentials.Git(t.Context(), cluster(), "prod", webURL, nil); err != nil || got != (mirror.Auth{}) {
 		t.Errorf("without credentials: got %v, %v", got, err)
 	}
-	_, err := credentials.Git(t.Context(), cluster(), "prod", git())
+	_, err := credentials.Git(t.Context(), cluster(), "prod", webURL, git())
 	wantError(t, err, credentials.Error{Namespace: "prod", Kind: "Secret", Name: "git", Field: "spec.credentials.secretRef", Reason: credentials.NotFound})
+}
+
+const webURL, sshURL = "https://git.example.com/acme/fleet.git", "git@git.example.com:acme/fleet.git"
+
+func TestGitOverSSH(t *testing.T) {
+	type data = map[string]string
+	for name, c := range map[string]struct {
+		data data
+		want mirror.SSH
+		says string // where it is an error
+	}{
+		"as Flux has it":       {data{"identity": "k\n", "identity.pub": "p", "known_hosts": "h\n"}, mirror.SSH{PrivateKey: "k\n", KnownHosts: "h\n"}, ""},
+		"a passphrase":         {data{"identity": "k", "known_hosts": "h", "passphrase": "s\n"}, mirror.SSH{PrivateKey: "k", KnownHosts: "h", Passphrase: "s"}, ""},
+		"Flux's passphrase":    {data{"identity": "k", "known_hosts": "h", "password": "s"}, mirror.SSH{PrivateKey: "k", KnownHosts: "h", Passphrase: "s"}, ""},
+		"Kubernetes' own form": {data{"ssh-privatekey": "k", "known_hosts": "h"}, mirror.SSH{PrivateKey: "k", KnownHosts: "h"}, ""},
+		"no known_hosts":       {data{"identity": marker}, mirror.SSH{}, "it has no key known_hosts: put the keys of the server there"},
+		"empty known_hosts":    {data{"identity": marker, "known_hosts": "\n"}, mirror.SSH{}, "no key known_hosts"},
+		"no key":               {data{"known_hosts": marker}, mirror.SSH{}, "it has no key identity: put the private key for SSH there"},
+		"a token":              {data{"password": marker}, mirror.SSH{}, "no key identity"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, url := range []string{sshURL, "ssh://git@git.example.com:2222/acme/fleet.git"} {
+				got, err := credentials.Git(t.Context(), cluster(opaque("git", c.data)), "prod", url, git())
+				if diff := cmp.Diff(mirror.Auth{SSH: c.want}, got); diff != "" {
+					t.Errorf("login (-want +got):\n%s", diff)
+				}
+				if c.says == "" && err != nil {
+					t.Error(err)
+				}
+				if c.says != "" {
+					wantError(t, err, credentials.Error{Namespace: "prod", Kind: "Secret", Name: "git", Field: "spec.credentials.secretRef", Reason: credentials.Invalid}, c.says)
+				}
+			}
+		})
+	}
 }
 
 // A registry that wants a login, and the Secret that has it: wrong, then right.

@@ -3,6 +3,7 @@
 package credentials
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,14 +20,29 @@ const gitField = "spec.credentials.secretRef"
 // tokenUser is for a token that came alone: most forges take any name beside one.
 const tokenUser = "git"
 
-// errSSH completes "cannot use Secret …".
-var errSSH = errors.New("it holds a key for SSH, which is not supported yet: use an https URL, and put a token under the key password")
+// The keys that Flux has for SSH, besides Kubernetes' own ssh-privatekey.
+const (
+	identityKey   = "identity"
+	knownHostsKey = "known_hosts"
+	passphraseKey = "passphrase"
+)
 
-// Git reads what a manifest repository of the namespace names; nil is nobody's
-// login. The Secret has username and password, or a token as password alone, and
-// ca.crt, in PEM, where the server's authority is not one of the system's. The
-// error is an *Error.
-func Git(ctx context.Context, getter Getter, namespace string, creds *v1alpha1.GitCredentials) (mirror.Auth, error) {
+// The errors complete "cannot use Secret …".
+var (
+	errSSH          = errors.New("it holds a key for SSH alone, and spec.url is none of SSH: put a token under the key password")
+	errNoIdentity   = errors.New("it has no key identity: put the private key for SSH there")
+	errNoKnownHosts = errors.New("it has no key known_hosts: put the keys of the server there, as its owner publishes them and ssh-keyscan prints them")
+)
+
+// Git reads what a manifest repository of the namespace names for its url; nil is
+// nobody's login. The Secret has
+//
+//   - for HTTP(S) username and password, or a token as password alone, and ca.crt,
+//     in PEM, where the server's authority is not one of the system's;
+//   - for SSH identity, with passphrase where it has one, and known_hosts.
+//
+// The error is an *Error.
+func Git(ctx context.Context, getter Getter, namespace, url string, creds *v1alpha1.GitCredentials) (mirror.Auth, error) {
 	if creds == nil {
 		return mirror.Auth{}, nil
 	}
@@ -35,15 +51,18 @@ func Git(ctx context.Context, getter Getter, namespace string, creds *v1alpha1.G
 	if err != nil {
 		return mirror.Auth{}, err
 	}
-	auth, err := parseGit(secret.Data)
+	parse := parseWeb
+	if mirror.OverSSH(url) {
+		parse = parseSSH
+	}
+	auth, err := parse(secret.Data)
 	if err != nil {
 		return mirror.Auth{}, secret.invalid(err)
 	}
 	return auth, nil
 }
 
-// parseGit completes "cannot use Secret …" with its errors.
-func parseGit(data map[string][]byte) (mirror.Auth, error) {
+func parseWeb(data map[string][]byte) (mirror.Auth, error) {
 	auth := mirror.Auth{Username: line(data[corev1.BasicAuthUsernameKey]), Password: line(data[corev1.BasicAuthPasswordKey])}
 	authorities, trusts := data[corev1.ServiceAccountRootCAKey]
 	switch {
@@ -67,9 +86,26 @@ func parseGit(data map[string][]byte) (mirror.Auth, error) {
 	return auth, nil
 }
 
+// parseSSH leaves it to the mirror to read the keys: to open one takes long, and a
+// Secret is read for each pass.
+func parseSSH(data map[string][]byte) (mirror.Auth, error) {
+	ssh := mirror.SSH{
+		PrivateKey: cmp.Or(string(data[identityKey]), string(data[corev1.SSHAuthPrivateKey])),
+		Passphrase: cmp.Or(line(data[passphraseKey]), line(data[corev1.BasicAuthPasswordKey])), // Flux has password
+		KnownHosts: string(data[knownHostsKey]),
+	}
+	switch {
+	case strings.TrimSpace(ssh.PrivateKey) == "":
+		return mirror.Auth{}, errNoIdentity
+	case strings.TrimSpace(ssh.KnownHosts) == "":
+		return mirror.Auth{}, errNoKnownHosts
+	}
+	return mirror.Auth{SSH: ssh}, nil
+}
+
 // holdsSSH knows the keys that Flux and that Kubernetes have for SSH.
 func holdsSSH(data map[string][]byte) bool {
-	for _, key := range []string{"identity", "known_hosts", corev1.SSHAuthPrivateKey} {
+	for _, key := range []string{identityKey, knownHostsKey, corev1.SSHAuthPrivateKey} {
 		if _, found := data[key]; found {
 			return true
 		}
