@@ -10,11 +10,13 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 	"github.com/go-git/go-git/v5/plumbing/transport"
 	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
+	"golang.org/x/net/http/httpproxy"
 )
 
 // remote is the far end, one request at a time, without state between them.
@@ -38,9 +40,10 @@ type httpRemote struct {
 
 // newHTTPTransport has a bound on every wait.
 func newHTTPTransport(authorities *x509.CertPool) *http.Transport {
+	proxy := httpproxy.FromEnvironment().ProxyFunc()
 	return &http.Transport{
 		TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: authorities},
-		Proxy:                 http.ProxyFromEnvironment,
+		Proxy:                 func(r *http.Request) (*url.URL, error) { return proxy(r.URL) },
 		DialContext:           dialer{idleTimeout}.DialContext,
 		ForceAttemptHTTP2:     true,
 		MaxIdleConnsPerHost:   2,
