@@ -15,6 +15,8 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/format/pktline"
 	"github.com/go-git/go-git/v5/plumbing/transport"
 	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
+
+	"github.com/pintle-dev/pintle/gitwriter/githubapp"
 )
 
 // Kind tells apart why a Git repository could not be used.
@@ -97,7 +99,10 @@ func (m *Mirror) explain(op string, err error) error {
 	}
 	e := &Error{Repository: m.name, Op: op, Err: err}
 	refused, ok := errors.AsType[*refusal](err)
+	noToken, isApp := errors.AsType[*githubapp.StatusError](err)
 	switch {
+	case isApp:
+		e.Kind, e.Hint = kindOfToken(noToken.Status), "check the App's ID, installation and private key, and that it may write contents"
 	case ok:
 		e.Kind, e.Err, e.Hint = refused.kind, refused.err, refused.hint
 	case errors.Is(err, transport.ErrRepositoryNotFound):
@@ -115,6 +120,17 @@ func (m *Mirror) explain(op string, err error) error {
 		e.Hint, e.Err = explainAnswer(err)
 	}
 	return e
+}
+
+// kindOfToken tells what a GitHub App is refused for.
+func kindOfToken(status int) Kind {
+	switch status {
+	case http.StatusUnauthorized, http.StatusNotFound:
+		return Unauthorized
+	case http.StatusForbidden:
+		return Forbidden
+	}
+	return Unreachable
 }
 
 // explainAnswer puts what is no Git server's answer, or none at all, into words

@@ -19,6 +19,8 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/sideband"
 	"github.com/go-git/go-git/v5/plumbing/transport"
 	"github.com/go-git/go-git/v5/storage/memory"
+
+	"github.com/pintle-dev/pintle/gitwriter/githubapp"
 )
 
 const (
@@ -39,7 +41,9 @@ type Auth struct {
 	// RootCAs are certificate authorities in PEM that may sign for the server,
 	// besides the system's.
 	RootCAs string
-	SSH     SSH
+	// App gets tokens in place of Username and Password, where it has an ID.
+	App githubapp.App
+	SSH SSH
 }
 
 // Mirror is one branch of one repository. It is not safe for concurrent use:

@@ -17,6 +17,8 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/transport"
 	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
 	"golang.org/x/net/http/httpproxy"
+
+	"github.com/pintle-dev/pintle/gitwriter/githubapp"
 )
 
 // remote is the far end, one request at a time, without state between them.
@@ -36,6 +38,7 @@ type httpRemote struct {
 	endpoint *transport.Endpoint
 	origin   transport.Endpoint
 	auth     transport.AuthMethod
+	tokens   *githubapp.Tokens // nil without an App
 }
 
 // newHTTPTransport has a bound on every wait.
@@ -68,7 +71,10 @@ func newHTTPRemote(endpoint *transport.Endpoint, auth Auth) (*httpRemote, error)
 	if auth.Username != "" || auth.Password != "" {
 		r.auth = &githttp.BasicAuth{Username: auth.Username, Password: auth.Password}
 	}
-	return r, nil
+	if auth.App.ID != "" {
+		r.tokens, err = githubapp.New(auth.App, wire)
+	}
+	return r, err
 }
 
 // trust adds authorities to the system's; nil is the system's alone.
@@ -86,6 +92,19 @@ func trust(rootCAs string) (*x509.CertPool, error) {
 	return pool, nil
 }
 
+// renew gets a token of the App, where there is one.
+func (r *httpRemote) renew(ctx context.Context) error {
+	if r.tokens == nil {
+		return nil
+	}
+	token, err := r.tokens.Token(ctx)
+	if err != nil {
+		return err
+	}
+	r.auth = &githttp.BasicAuth{Username: githubapp.Username, Password: token}
+	return nil
+}
+
 // authNow is the credentials, unless a redirect moved the repository to another
 // origin.
 func (r *httpRemote) authNow() transport.AuthMethod {
@@ -99,15 +118,25 @@ func (r *httpRemote) authNow() transport.AuthMethod {
 func (r *httpRemote) close() { r.wire.CloseIdleConnections() }
 
 func (r *httpRemote) advertise(ctx context.Context) (*packp.AdvRefs, error) {
+	if err := r.renew(ctx); err != nil {
+		return nil, err
+	}
 	*r.endpoint = r.origin
 	s, err := r.client.NewUploadPackSession(r.endpoint, r.auth)
 	if err != nil {
 		return nil, err
 	}
-	return s.AdvertisedReferencesContext(ctx)
+	refs, err := s.AdvertisedReferencesContext(ctx)
+	if r.tokens != nil && errors.Is(err, transport.ErrAuthenticationRequired) {
+		r.tokens.Forget() // it was revoked
+	}
+	return refs, err
 }
 
 func (r *httpRemote) upload(ctx context.Context, req *packp.UploadPackRequest) (io.ReadCloser, *packp.UploadPackResponse, error) {
+	if err := r.renew(ctx); err != nil {
+		return nil, nil, err
+	}
 	s, err := r.client.NewUploadPackSession(r.endpoint, r.authNow())
 	if err != nil {
 		return nil, nil, err
@@ -120,6 +149,9 @@ func (r *httpRemote) upload(ctx context.Context, req *packp.UploadPackRequest) (
 }
 
 func (r *httpRemote) receive(ctx context.Context, req *packp.ReferenceUpdateRequest) (*packp.ReportStatus, error) {
+	if err := r.renew(ctx); err != nil {
+		return nil, err
+	}
 	s, err := r.client.NewReceivePackSession(r.endpoint, r.authNow())
 	if err != nil {
 		return nil, err

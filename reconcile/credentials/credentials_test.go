@@ -31,6 +31,7 @@ import (
 	"github.com/pintle-dev/pintle/api/v1alpha1"
 	"github.com/pintle-dev/pintle/fixtures/images"
 	"github.com/pintle-dev/pintle/fixtures/parts"
+	"github.com/pintle-dev/pintle/gitwriter/githubapp"
 	"github.com/pintle-dev/pintle/gitwriter/mirror"
 	"github.com/pintle-dev/pintle/reconcile/credentials"
 	"github.com/pintle-dev/pintle/registry"
@@ -385,6 +386,9 @@ func TestGit(t *testing.T) {
 		"a token":               {map[string]string{"password": "t"}, mirror.Auth{Username: "git", Password: "t"}, ""},
 		"ends of lines":         {map[string]string{"username": "ada\n", "password": " t \r\n"}, mirror.Auth{Username: "ada", Password: " t "}, ""},
 		"an authority":          {map[string]string{"password": "t", "ca.crt": ca}, mirror.Auth{Username: "git", Password: "t", RootCAs: ca}, ""},
+		"a GitHub App":          {map[string]string{"githubAppID": "7\n", "githubAppInstallationID": "42", "githubAppPrivateKey": "k", "ca.crt": ca}, mirror.Auth{RootCAs: ca, App: githubapp.App{ID: "7", InstallationID: "42", PrivateKey: "k"}}, ""},
+		"one of one's own":      {map[string]string{"githubAppID": "7", "githubAppInstallationID": "42", "githubAppPrivateKey": "k", "githubAppBaseURL": "https://g/api/v3"}, mirror.Auth{App: githubapp.App{ID: "7", InstallationID: "42", PrivateKey: "k", BaseURL: "https://g/api/v3"}}, ""},
+		"an App without a key":  {map[string]string{"githubAppID": marker, "githubAppInstallationID": "42"}, mirror.Auth{}, "not all of githubAppInstallationID and githubAppPrivateKey"},
 		"an authority alone":    {map[string]string{"ca.crt": ca}, mirror.Auth{RootCAs: ca}, ""},
 		"beside a key for SSH":  {map[string]string{"password": "t", "identity": marker}, mirror.Auth{Username: "git", Password: "t"}, ""},
 		"a key for SSH":         {map[string]string{"identity": marker, "known_hosts": marker}, mirror.Auth{}, "a key for SSH alone, and spec.url is none of SSH: put a token"},

@@ -49,7 +49,7 @@ func trouble(t *testing.T) string {
 	note(err)
 	const key = "-----BEGIN PRIVATE KEY-----\nbTRya2Vy\n-----END PRIVATE KEY-----\n"
 	for _, data := range []map[string]string{
-		{"username": "pintle"}, {"token": "t"}, {corev1.SSHAuthPrivateKey: "k"}, {"password": "t", "ca.crt": "x"}, {"password": "t", "ca.crt": key},
+		{"username": "pintle"}, {"githubAppID": "7"}, {"token": "t"}, {corev1.SSHAuthPrivateKey: "k"}, {"password": "t", "ca.crt": "x"}, {"password": "t", "ca.crt": key},
 	} {
 		_, err := credentials.Git(t.Context(), cluster(opaque("git", data)), "prod", webURL, git())
 		note(err)

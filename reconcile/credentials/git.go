@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/pintle-dev/pintle/api/v1alpha1"
+	"github.com/pintle-dev/pintle/gitwriter/githubapp"
 	"github.com/pintle-dev/pintle/gitwriter/mirror"
 )
 
@@ -27,9 +28,18 @@ const (
 	passphraseKey = "passphrase"
 )
 
+// The keys that Flux has for a GitHub App.
+const (
+	appIDKey           = "githubAppID"
+	appInstallationKey = "githubAppInstallationID"
+	appPrivateKeyKey   = "githubAppPrivateKey"
+	appBaseURLKey      = "githubAppBaseURL"
+)
+
 // The errors complete "cannot use Secret …".
 var (
 	errSSH          = errors.New("it holds a key for SSH alone, and spec.url is none of SSH: put a token under the key password")
+	errApp          = errors.New("it has githubAppID, but not all of githubAppInstallationID and githubAppPrivateKey")
 	errNoIdentity   = errors.New("it has no key identity: put the private key for SSH there")
 	errNoKnownHosts = errors.New("it has no key known_hosts: put the keys of the server there, as its owner publishes them and ssh-keyscan prints them")
 )
@@ -39,6 +49,9 @@ var (
 //
 //   - for HTTP(S) username and password, or a token as password alone, and ca.crt,
 //     in PEM, where the server's authority is not one of the system's;
+//   - for HTTPS at GitHub in place of them a GitHub App: githubAppID,
+//     githubAppInstallationID, githubAppPrivateKey and, of a server of one's own,
+//     githubAppBaseURL;
 //   - for SSH identity, with passphrase where it has one, and known_hosts.
 //
 // The error is an *Error.
@@ -63,6 +76,9 @@ func Git(ctx context.Context, getter Getter, namespace, url string, creds *v1alp
 }
 
 func parseWeb(data map[string][]byte) (mirror.Auth, error) {
+	if _, found := data[appIDKey]; found {
+		return parseApp(data)
+	}
 	auth := mirror.Auth{Username: line(data[corev1.BasicAuthUsernameKey]), Password: line(data[corev1.BasicAuthPasswordKey])}
 	authorities, trusts := data[corev1.ServiceAccountRootCAKey]
 	switch {
@@ -77,6 +93,10 @@ func parseWeb(data map[string][]byte) (mirror.Auth, error) {
 	case auth.Password != "" && auth.Username == "":
 		auth.Username = tokenUser
 	}
+	return trusting(auth, authorities, trusts)
+}
+
+func trusting(auth mirror.Auth, authorities []byte, trusts bool) (mirror.Auth, error) {
 	if trusts {
 		if _, err := parseCertificates(authorities); err != nil {
 			return mirror.Auth{}, fmt.Errorf("its key %s %w", corev1.ServiceAccountRootCAKey, err)
@@ -84,6 +104,16 @@ func parseWeb(data map[string][]byte) (mirror.Auth, error) {
 		auth.RootCAs = string(authorities)
 	}
 	return auth, nil
+}
+
+// parseApp leaves it to the mirror to read the private key.
+func parseApp(data map[string][]byte) (mirror.Auth, error) {
+	app := githubapp.App{ID: line(data[appIDKey]), InstallationID: line(data[appInstallationKey]), PrivateKey: string(data[appPrivateKeyKey]), BaseURL: line(data[appBaseURLKey])}
+	if app.ID == "" || app.InstallationID == "" || app.PrivateKey == "" {
+		return mirror.Auth{}, errApp
+	}
+	authorities, trusts := data[corev1.ServiceAccountRootCAKey]
+	return trusting(mirror.Auth{App: app}, authorities, trusts)
 }
 
 // parseSSH leaves it to the mirror to read the keys: to open one takes long, and a
