@@ -130,7 +130,7 @@ func (t *Tokens) exchange(ctx context.Context, assertion string) (token string, 
 	if err != nil {
 		return "", ends, err
 	}
-	defer res.Body.Close()
+	defer res.Body.Close() //nolint:errcheck // nothing was written
 	if res.StatusCode != http.StatusCreated {
 		return "", ends, &StatusError{res.StatusCode}
 	}

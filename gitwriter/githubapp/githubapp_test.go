@@ -49,7 +49,7 @@ func (g *github) check(r *http.Request) int {
 		return http.StatusNotFound
 	case r.Header.Get("User-Agent") == "" || !bearer:
 		return http.StatusForbidden
-	case r.Header.Get("Accept") != "application/vnd.github+json" || r.Header.Get("X-GitHub-Api-Version") != "2022-11-28":
+	case r.Header.Get("Accept") != "application/vnd.github+json" || r.Header.Get("X-Github-Api-Version") != "2022-11-28":
 		return http.StatusBadRequest
 	case !g.proves(assertion):
 		return http.StatusUnauthorized
@@ -70,10 +70,14 @@ func (g *github) proves(assertion string) bool {
 			return false
 		}
 	}
-	var header struct{ Alg, Typ string }
+	var header struct {
+		Alg string `json:"alg"`
+		Typ string `json:"typ"`
+	}
 	var claims struct {
-		Iss      string
-		Iat, Exp int64
+		Iss string `json:"iss"`
+		Iat int64  `json:"iat"`
+		Exp int64  `json:"exp"`
 	}
 	if json.Unmarshal(decoded[0], &header) != nil || json.Unmarshal(decoded[1], &claims) != nil {
 		return false

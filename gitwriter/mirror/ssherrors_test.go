@@ -261,6 +261,9 @@ func listen(t *testing.T, start, drip string) (address string) {
 			}
 			go func() {
 				defer conn.Close()
+				if strings.HasPrefix(start, "HTTP") {
+					_, _ = conn.Read(make([]byte, 1024)) // an answer comes after the request
+				}
 				for text := start; t.Context().Err() == nil; text = drip {
 					if _, err := conn.Write([]byte(text)); err != nil {
 						return
