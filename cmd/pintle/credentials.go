@@ -15,6 +15,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/pflag"
+
 	"github.com/pintle-dev/pintle/gitwriter/mirror"
 )
 
@@ -25,13 +27,27 @@ const (
 	maxPassword = 64 << 10
 )
 
+// gitFlags say how to log in to Git.
+type gitFlags struct{ username, passwordFile, keyFile, knownHosts string }
+
+func (f *gitFlags) bind(flags *pflag.FlagSet) {
+	flags.StringVar(&f.username, "git-username", "", "user name for Git over HTTP(S)")
+	flags.StringVar(&f.passwordFile, "git-password-file", "", "`file` with the password or token for Git over HTTP(S), or with the passphrase of --git-key-file")
+	flags.StringVar(&f.keyFile, "git-key-file", "", "`file` with the private key for Git over SSH (default: the keys of the SSH agent)")
+	flags.StringVar(&f.knownHosts, "git-known-hosts", "", "`file` with the keys of servers for Git over SSH (default: those that ssh reads)")
+}
+
 // gitAuth finds the credentials for a repository, and takes those that stand in
 // its URL out of it, so that no message can show them. The flags come first,
-// then the URL, then Git's credential helpers. Only HTTP(S) has any.
-func gitAuth(ctx context.Context, repo, username, passwordFile string) (string, mirror.Auth, error) {
-	auth := mirror.Auth{Username: username}
-	if passwordFile != "" {
-		password, err := readPassword(passwordFile)
+// then the URL, then Git's credential helpers. Over SSH, keys log in.
+func gitAuth(ctx context.Context, repo string, flags gitFlags) (string, mirror.Auth, error) {
+	if mirror.OverSSH(repo) {
+		auth, err := sshAuth(flags)
+		return repo, auth, err
+	}
+	auth := mirror.Auth{Username: flags.username}
+	if flags.passwordFile != "" {
+		password, err := readPassword(flags.passwordFile)
 		if err != nil {
 			return "", auth, err
 		}

@@ -52,7 +52,7 @@ func TestGitAuth(t *testing.T) {
 		"URL":              {"https://eve:x%40y@example.com/r.git", "", "", "https://example.com/r.git", mirror.Auth{Username: "eve", Password: "x@y"}},
 		"user of URL":      {"https://ada@example.com/r.git", "", "secret\r\nrest", "https://example.com/r.git", mirror.Auth{Username: "ada", Password: "secret"}},
 		"helper":           {"https://example.com/r.git", "", "", "https://example.com/r.git", mirror.Auth{Username: "helped", Password: "p=w"}},
-		"no helper for it": {"ssh://ada@example.com/r.git", "", "", "ssh://ada@example.com/r.git", mirror.Auth{}},
+		"no helper for it": {"git://example.com/r.git", "", "", "git://example.com/r.git", mirror.Auth{}},
 		"path":             {"../fleet", "", "", "../fleet", mirror.Auth{}},
 		"drive":            {`C:\fleet`, "", "", `C:\fleet`, mirror.Auth{}},
 		"malformed":        {"https://a:b%zz@example.com", "", "", "https://a:b%zz@example.com", mirror.Auth{}},
@@ -64,7 +64,7 @@ func TestGitAuth(t *testing.T) {
 			if test.file != "" {
 				file = passwordFile(t, test.file)
 			}
-			repo, auth, err := gitAuth(t.Context(), test.repo, test.username, file)
+			repo, auth, err := gitAuth(t.Context(), test.repo, gitFlags{username: test.username, passwordFile: file})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -80,7 +80,7 @@ func TestGitAuth(t *testing.T) {
 
 func TestHelperIsAsked(t *testing.T) {
 	asked := isolate(t, "echo username=ada; echo password=secret")
-	if _, _, err := gitAuth(t.Context(), "https://ada@example.com:8443/acme/fleet.git", "", ""); err != nil {
+	if _, _, err := gitAuth(t.Context(), "https://ada@example.com:8443/acme/fleet.git", gitFlags{}); err != nil {
 		t.Fatal(err)
 	}
 	got, err := os.ReadFile(asked)
@@ -115,7 +115,7 @@ func TestHelperOfTheFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Chdir(checkout)
-	if _, _, err := gitAuth(t.Context(), "https://example.com/r.git", "", ""); err != nil {
+	if _, _, err := gitAuth(t.Context(), "https://example.com/r.git", gitFlags{}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(ran); !errors.Is(err, os.ErrNotExist) {
@@ -127,7 +127,7 @@ func TestSilentHelpers(t *testing.T) {
 	for name, helper := range map[string]string{"fails": "exit 1", "knows nothing": "true", "quits": "echo quit=true"} {
 		t.Run(name, func(t *testing.T) {
 			isolate(t, helper)
-			_, auth, err := gitAuth(t.Context(), "https://example.com/r.git", "", "")
+			_, auth, err := gitAuth(t.Context(), "https://example.com/r.git", gitFlags{})
 			if err != nil || auth != (mirror.Auth{}) {
 				t.Errorf("credentials %v and error %v, want none", auth, err)
 			}
@@ -144,13 +144,13 @@ func TestBadPasswordFiles(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			_, _, err := gitAuth(t.Context(), "https://example.com/r.git", "ada", test.file)
+			_, _, err := gitAuth(t.Context(), "https://example.com/r.git", gitFlags{username: "ada", passwordFile: test.file})
 			if err == nil || !strings.Contains(err.Error(), test.says) {
 				t.Errorf("says %v, want %q", err, test.says)
 			}
 		})
 	}
-	_, _, err := gitAuth(t.Context(), "https://example.com/r.git", "", passwordFile(t, "secret"))
+	_, _, err := gitAuth(t.Context(), "https://example.com/r.git", gitFlags{passwordFile: passwordFile(t, "secret")})
 	if wrong := (usageError{}); !errors.As(err, &wrong) {
 		t.Errorf("a password without a name gives %v, want wrong usage", err)
 	}

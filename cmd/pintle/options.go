@@ -21,8 +21,7 @@ type options struct {
 	perSecond              float64
 	registries             registryFlags
 	cacheDir               string
-	gitUsername            string
-	gitPasswordFile        string
+	git                    gitFlags
 	commits                commitFlags
 	output                 output
 	cluster                clusterFlags
@@ -43,8 +42,7 @@ func (o *options) bind(command *cobra.Command) {
 	bindRegistryQPS(flags, &o.perSecond)
 	o.registries.bind(flags)
 	flags.StringVar(&o.cacheDir, "cache-dir", "", "`folder` to keep in, for the next run, when digests were first seen (for spec.minimumAge) and what never changes of images")
-	flags.StringVar(&o.gitUsername, "git-username", "", "user name for Git over HTTP(S)")
-	flags.StringVar(&o.gitPasswordFile, "git-password-file", "", "file with the password or token for Git over HTTP(S)")
+	o.git.bind(flags)
 	o.commits.bindTrusted(flags)
 	o.output.bind(flags)
 }
@@ -118,7 +116,7 @@ func (o *options) config(ctx context.Context) (reconcile.Config, error) {
 	if err != nil {
 		return reconcile.Config{}, err
 	}
-	repo, auth, err := gitAuth(ctx, o.repo, o.gitUsername, o.gitPasswordFile)
+	repo, auth, err := gitAuth(ctx, o.repo, o.git)
 	if err != nil {
 		return reconcile.Config{}, err
 	}

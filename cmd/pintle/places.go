@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -14,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/pintle-dev/pintle/api/v1alpha1"
+	"github.com/pintle-dev/pintle/gitwriter/mirror"
 	"github.com/pintle-dev/pintle/reconcile/controller"
 )
 
@@ -180,7 +180,7 @@ func (p places) hosts() []string {
 		if one.err != nil {
 			continue
 		}
-		if u, err := url.Parse(one.repository.Spec.URL); err == nil {
+		if u, err := mirror.URL(one.repository.Spec.URL); err == nil {
 			hosts = append(hosts, u.Scheme+"://"+u.Host)
 		}
 	}

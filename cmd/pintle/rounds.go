@@ -23,7 +23,7 @@ func performInCluster[T any](ctx context.Context, p *program, o *options, c *clu
 	if err != nil {
 		return err
 	}
-	if hosts := found.hosts(); o.gitPasswordFile != "" && len(hosts) > 1 {
+	if hosts := found.hosts(); o.git.passwordFile != "" && len(hosts) > 1 {
 		return usageError{fmt.Errorf("--git-password-file would go to %s: leave it out, and let git's credential helpers know a login for each", strings.Join(hosts, " and "))}
 	}
 	if len(found.all) > 1 && j.several != nil {
@@ -74,7 +74,7 @@ func visit[T any](ctx context.Context, o *options, c *cluster, config reconcile.
 	if why != nil {
 		return result, refusedTo(j.op, policy, why)
 	}
-	config.Repo, config.Git, err = gitAuth(ctx, spec.URL, o.gitUsername, o.gitPasswordFile)
+	config.Repo, config.Git, err = gitAuth(ctx, spec.URL, o.git)
 	if err != nil {
 		return result, err
 	}

@@ -5,8 +5,8 @@
 // trees and blobs. It fetches only what is missing, and pushes packs that hold
 // the new objects alone, by compare and swap on the branch.
 //
-// It speaks Git's own protocol through go-git's plumbing: over HTTP(S), or with
-// a local repository through the git command. There is no worktree, and nothing
+// It speaks Git's own protocol through go-git's plumbing: over HTTP(S), over SSH,
+// or with a local repository through the git command. There is no worktree, and nothing
 // is written to disk.
 //
 // It does not know manifests, policies or entries, it decides nothing, and it

@@ -15,6 +15,8 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/format/pktline"
 	"github.com/go-git/go-git/v5/plumbing/transport"
 	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
+
+	"github.com/pintle-dev/pintle/gitwriter/githubapp"
 )
 
 // Kind tells apart why a Git repository could not be used.
@@ -38,6 +40,10 @@ const (
 	Shallow
 	// Limit: the repository is larger than Pintle reads.
 	Limit
+	// HostKeyUnknown: no key of the SSH server is known, so it is not talked to.
+	HostKeyUnknown
+	// HostKeyChanged: the SSH server shows another key than the known one.
+	HostKeyChanged
 )
 
 // Error is a failure to use a repository.
@@ -65,6 +71,16 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
+// refusal is an error of a transport that knows its kind.
+type refusal struct {
+	kind Kind
+	hint string
+	err  error
+}
+
+func (r *refusal) Error() string { return r.err.Error() }
+func (r *refusal) Unwrap() error { return r.err }
+
 // RaceError says that the branch moved while a push was under way. The caller
 // decides again on the new tip.
 type RaceError struct{ Err error }
@@ -82,7 +98,13 @@ func (m *Mirror) explain(op string, err error) error {
 		return err
 	}
 	e := &Error{Repository: m.name, Op: op, Err: err}
+	refused, ok := errors.AsType[*refusal](err)
+	noToken, isApp := errors.AsType[*githubapp.StatusError](err)
 	switch {
+	case isApp:
+		e.Kind, e.Hint = kindOfToken(noToken.Status), "check the App's ID, installation and private key, and that it may write contents"
+	case ok:
+		e.Kind, e.Err, e.Hint = refused.kind, refused.err, refused.hint
 	case errors.Is(err, transport.ErrRepositoryNotFound):
 		e.Kind, e.Err, e.Hint = NotFound, errors.New("there is no such repository"), "check the URL, and that the credentials may see it"
 	case errors.Is(err, transport.ErrEmptyRemoteRepository):
@@ -98,6 +120,17 @@ func (m *Mirror) explain(op string, err error) error {
 		e.Hint, e.Err = explainAnswer(err)
 	}
 	return e
+}
+
+// kindOfToken tells what a GitHub App is refused for.
+func kindOfToken(status int) Kind {
+	switch status {
+	case http.StatusUnauthorized, http.StatusNotFound:
+		return Unauthorized
+	case http.StatusForbidden:
+		return Forbidden
+	}
+	return Unreachable
 }
 
 // explainAnswer puts what is no Git server's answer, or none at all, into words

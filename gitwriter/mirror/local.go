@@ -15,9 +15,6 @@ import (
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
-	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
-	"github.com/go-git/go-git/v5/plumbing/protocol/packp/sideband"
-	"github.com/go-git/go-git/v5/plumbing/transport"
 )
 
 // localRemote is a repository on this machine, served by the git command one
@@ -82,32 +79,21 @@ func (r *localRemote) uploadPack(args ...string) []string {
 	return append(append(config, args...), r.dir)
 }
 
+func (r *localRemote) close() {}
+
 func (r *localRemote) advertise(ctx context.Context) (*packp.AdvRefs, error) {
 	out, err := r.git(ctx, nil, r.uploadPack("--advertise-refs")...)
 	if err != nil {
 		return nil, err
 	}
-	refs := packp.NewAdvRefs()
-	err = refs.Decode(bytes.NewReader(out))
-	if errors.Is(err, packp.ErrEmptyAdvRefs) || err == nil && refs.IsEmpty() {
-		return nil, transport.ErrEmptyRemoteRepository
-	}
-	if err != nil {
-		return nil, err
-	}
-	transport.FilterUnsupportedCapabilities(refs.Capabilities)
-	return refs, nil
+	return decodeRefs(bytes.NewReader(out))
 }
 
 func (r *localRemote) upload(ctx context.Context, req *packp.UploadPackRequest) (io.ReadCloser, *packp.UploadPackResponse, error) {
 	var in bytes.Buffer
-	if err := req.UploadRequest.Encode(&in); err != nil {
+	if err := encodeUpload(&in, req); err != nil {
 		return nil, nil, err
 	}
-	if err := req.UploadHaves.Encode(&in, false); err != nil {
-		return nil, nil, err
-	}
-	in.WriteString("0009done\n")
 	out, err := r.git(ctx, &in, r.uploadPack()...)
 	if err != nil {
 		return nil, nil, err
@@ -134,17 +120,7 @@ func (r *localRemote) receive(ctx context.Context, req *packp.ReferenceUpdateReq
 	if err != nil {
 		return nil, err
 	}
-	var body io.Reader = bytes.NewReader(out)
-	if req.Capabilities.Supports(capability.Sideband64k) {
-		demux := sideband.NewDemuxer(sideband.Sideband64k, body)
-		demux.Progress = req.Progress
-		body = demux
-	}
-	report := packp.NewReportStatus()
-	if err := report.Decode(body); err != nil {
-		return nil, err
-	}
-	return report, report.Error()
+	return decodeReport(req, bytes.NewReader(out))
 }
 
 // forward moves the branch, the index and the files of a checkout as `git pull`

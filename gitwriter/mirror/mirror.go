@@ -18,6 +18,8 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/sideband"
 	"github.com/go-git/go-git/v5/plumbing/transport"
 	"github.com/go-git/go-git/v5/storage/memory"
+
+	"github.com/pintle-dev/pintle/gitwriter/githubapp"
 )
 
 const (
@@ -30,13 +32,17 @@ const (
 	MaxBlobBytes = 4 << 20
 )
 
-// Auth is how to log in over HTTP(S), and whom to trust there.
+// Auth is how to log in, and which servers to trust.
 type Auth struct {
-	// Username and Password, which may be a token; both are empty for nobody.
+	// Username and Password, which may be a token, are for HTTP(S); both are empty
+	// for nobody.
 	Username, Password string
 	// RootCAs are certificate authorities in PEM that may sign for the server,
 	// besides the system's.
 	RootCAs string
+	// App gets tokens in place of Username and Password, where it has an ID.
+	App githubapp.App
+	SSH SSH
 }
 
 // Mirror is one branch of one repository. It is not safe for concurrent use:
@@ -44,6 +50,7 @@ type Auth struct {
 type Mirror struct {
 	name   string
 	remote remote
+	auth   Auth
 	branch plumbing.ReferenceName // empty: the default branch
 	store  *memory.Storage
 	caps   *capability.List
@@ -57,20 +64,24 @@ type Mirror struct {
 }
 
 // Open prepares to use the branch (empty: the default one) of a repository: an
-// HTTP(S) or file URL, a bare repository, or a checkout. It reads nothing yet.
+// HTTP(S), SSH or file URL, a bare repository, or a checkout. It reads nothing yet.
 // Errors are of type *Error.
 func Open(repo, branch string, auth Auth) (*Mirror, error) {
-	m := &Mirror{name: repo, store: memory.NewStorage(), log: commitLog{commits: map[plumbing.Hash]*Commit{}}, steps: map[step]plumbing.Hash{}, maxCommits: maxCommits, maxUnpacked: maxUnpackedBytes}
+	m := &Mirror{auth: auth, store: memory.NewStorage(), log: commitLog{commits: map[plumbing.Hash]*Commit{}}, steps: map[step]plumbing.Hash{}, maxCommits: maxCommits, maxUnpacked: maxUnpackedBytes}
 	if branch != "" {
 		m.branch = plumbing.NewBranchReferenceName(strings.TrimPrefix(branch, "refs/heads/"))
 	}
 	var err error
-	m.remote, m.name, err = openRemote(repo, auth)
+	m.remote, m.name, err = openRemote(repo, &m.auth)
 	return m, err
 }
 
-// openRemote also returns the repository's name without credentials.
-func openRemote(repo string, auth Auth) (remote, string, error) {
+// openRemote also returns the repository's name without credentials, which it
+// adds to auth where that has none.
+func openRemote(repo string, auth *Auth) (remote, string, error) {
+	if OverSSH(repo) {
+		return openSSH(repo, *auth)
+	}
 	scheme, _, ok := strings.Cut(repo, "://")
 	if !ok {
 		r, err := newLocalRemote(repo)
@@ -95,33 +106,44 @@ func openRemote(repo string, auth Auth) (remote, string, error) {
 		if err != nil {
 			return nil, "", &Error{Repository: u.String(), Op: "read", Kind: NotFound, Err: err}
 		}
-		r, err := newHTTPRemote(endpoint, auth)
+		r, err := newHTTPRemote(endpoint, *auth)
 		if err != nil {
 			return nil, "", &Error{Repository: u.String(), Op: "read", Kind: Unauthorized, Err: err}
 		}
 		return r, u.String(), nil
 	}
 	return nil, "", &Error{Repository: u.String(), Op: "read", Kind: NotFound,
-		Err: fmt.Errorf("the scheme %q is not supported", u.Scheme), Hint: "use https, http, file, or a path"}
+		Err: fmt.Errorf("the scheme %q is not supported", u.Scheme), Hint: "use https, http, ssh, file, or a path"}
+}
+
+func openSSH(repo string, auth Auth) (remote, string, error) {
+	address, name, err := parseSSH(repo)
+	if err != nil {
+		return nil, name, &Error{Repository: name, Op: "read", Kind: NotFound, Err: err}
+	}
+	r, err := newSSHRemote(address, auth)
+	if err != nil {
+		return nil, name, &Error{Repository: name, Op: "read", Kind: Unauthorized, Err: err}
+	}
+	return r, name, nil
 }
 
 // SetAuth logs in with auth from the next request on, in place of what Open was
 // given or found in the URL, and keeps all that was fetched. It does nothing
-// where auth is what is in use, and for a repository that is not reached over
-// HTTP(S). Where it fails, all stays as it was.
+// where auth is what is in use, and for a repository on this machine. Where
+// it fails, all stays as it was.
 func (m *Mirror) SetAuth(auth Auth) error {
-	old, ok := m.remote.(*httpRemote)
-	if !ok || auth == old.login {
+	if _, local := m.remote.(*localRemote); local || auth == m.auth {
 		return nil
 	}
-	endpoint := old.origin
-	r, err := newHTTPRemote(&endpoint, auth)
-	if err != nil {
-		return &Error{Repository: m.name, Op: "log in to", Kind: Unauthorized, Err: err}
+	r, _, err := openRemote(m.name, &auth)
+	if wrong, ok := errors.AsType[*Error](err); ok {
+		wrong.Op = "log in to"
+		return wrong
 	}
-	m.remote = r
-	old.wire.CloseIdleConnections()
-	return nil
+	m.remote.close()
+	m.remote, m.auth = r, auth
+	return err
 }
 
 // Checkout tells whether the repository is a checkout, whose branch, index and

@@ -54,28 +54,34 @@ func commit(ctx context.Context, m *mirror.Mirror, files map[string][]byte) erro
 }
 
 // eachTransport runs a test over every way to reach a repository.
-func eachTransport(t *testing.T, test func(t *testing.T, repo gitserver.Repo, address string)) {
-	for name, options := range map[string]gitserver.Options{"http": {}, "http without filters": {NoFilter: true}} {
-		t.Run(name, func(t *testing.T) {
+func eachTransport(t *testing.T, test func(t *testing.T, repo gitserver.Repo, connect func() *mirror.Mirror)) {
+	for name, options := range map[string]gitserver.Options{"filters": {}, "no filters": {NoFilter: true}} {
+		t.Run("http, "+name, func(t *testing.T) {
 			repo := gitserver.New(t, options).Create("fleet")
-			test(t, repo, repo.URL)
+			test(t, repo, func() *mirror.Mirror { return open(t, repo.URL) })
+		})
+		t.Run("ssh, "+name, func(t *testing.T) {
+			server := gitserver.NewSSH(t, options)
+			repo := server.Create("fleet")
+			test(t, repo, func() *mirror.Mirror { return openSSH(t, server, repo) })
+			sessionsEnd(t)
 		})
 	}
 	t.Run("path", func(t *testing.T) {
 		repo := gitserver.New(t, gitserver.Options{}).Create("fleet")
-		test(t, repo, repo.Dir)
+		test(t, repo, func() *mirror.Mirror { return open(t, repo.Dir) })
 	})
 	t.Run("file URL", func(t *testing.T) {
 		repo := gitserver.New(t, gitserver.Options{}).Create("fleet")
-		test(t, repo, "file://"+repo.Dir)
+		test(t, repo, func() *mirror.Mirror { return open(t, "file://"+repo.Dir) })
 	})
 }
 
 func TestWriteAndFollow(t *testing.T) {
-	eachTransport(t, func(t *testing.T, repo gitserver.Repo, address string) {
+	eachTransport(t, func(t *testing.T, repo gitserver.Repo, connect func() *mirror.Mirror) {
 		repo.Seed(t, map[string]string{"apps/a/x.yaml": "a: 1\n", "apps/b/y.yaml": "b: 1\n", "z.yaml": "z: 1\n"}, "First")
 		repo.Seed(t, map[string]string{"apps/a/x.yaml": "a: 2\n"}, "Second")
-		m := open(t, address)
+		m := connect()
 		fetch(t, m)
 
 		if err := commit(t.Context(), m, map[string][]byte{"apps/a/x.yaml": []byte("a: 3\n"), "z.yaml": []byte("z: 3\n")}); err != nil {
@@ -128,9 +134,9 @@ func TestWriteAndFollow(t *testing.T) {
 }
 
 func TestLostRace(t *testing.T) {
-	eachTransport(t, func(t *testing.T, repo gitserver.Repo, address string) {
+	eachTransport(t, func(t *testing.T, repo gitserver.Repo, connect func() *mirror.Mirror) {
 		repo.Seed(t, map[string]string{"a.yaml": "a: 1\n", "b.yaml": "b: 1\n"}, "First")
-		ours, theirs := open(t, address), open(t, address)
+		ours, theirs := connect(), connect()
 		fetch(t, ours)
 		fetch(t, theirs)
 		if err := commit(t.Context(), theirs, map[string][]byte{"b.yaml": []byte("b: 2\n")}); err != nil {
@@ -245,7 +251,7 @@ func TestErrors(t *testing.T) {
 		"empty":                 {repo: empty.URL, kind: mirror.NoBranch, says: "empty"},
 		"shallow checkout":      {repo: shallow, kind: mirror.Shallow, says: "--unshallow"},
 		"no server":             {repo: "http://127.0.0.1:1/x.git", kind: mirror.Unreachable, says: "cannot read http://127.0.0.1:1/x.git"},
-		"ssh":                   {repo: "ssh://git@example.com/x.git", kind: mirror.NotFound, says: "not supported"},
+		"another scheme":        {repo: "git://example.com/x.git", kind: mirror.NotFound, says: "not supported"},
 		"malformed":             {repo: "https://ada:wr0ng@exa mple.com/%zz", kind: mirror.NotFound, says: "malformed"},
 	}
 	for name, c := range cases {
@@ -280,11 +286,11 @@ func writeTo(ctx context.Context, repo, branch string, auth mirror.Auth) error {
 // TestForcedBack follows a branch that somebody forces back to an older commit,
 // of which the server thinks that whoever has the newer one has it too.
 func TestForcedBack(t *testing.T) {
-	eachTransport(t, func(t *testing.T, repo gitserver.Repo, address string) {
+	eachTransport(t, func(t *testing.T, repo gitserver.Repo, connect func() *mirror.Mirror) {
 		for i := range 4 {
 			repo.Seed(t, map[string]string{"apps/a.yaml": fmt.Sprintf("a: %d\n", i)}, "Step")
 		}
-		m := open(t, address)
+		m := connect()
 		fetch(t, m)
 		newer, err := m.HeadCommit()
 		if err != nil {

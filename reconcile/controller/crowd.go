@@ -3,7 +3,6 @@
 package controller
 
 import (
-	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -11,6 +10,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/pintle-dev/pintle/gitwriter/mirror"
 	"github.com/pintle-dev/pintle/registry"
 )
 
@@ -142,7 +142,7 @@ func registryOf(image string) string {
 
 // serverOf is the host of a URL.
 func serverOf(text string) string {
-	u, err := url.Parse(text)
+	u, err := mirror.URL(text)
 	if err != nil {
 		return text
 	}

@@ -6,7 +6,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"net/url"
 	"path"
 	"slices"
 	"strings"
@@ -186,7 +185,7 @@ func (r *repositories) branch(repository *v1alpha1.ManifestRepository) string {
 
 // sameURL is equal for URLs that mean one repository, as far as can be told from them.
 func sameURL(text string) string {
-	u, err := url.Parse(text)
+	u, err := mirror.URL(text)
 	if err != nil {
 		return text
 	}

@@ -80,7 +80,7 @@ func (r *repositoryReconciler) Reconcile(ctx context.Context, req ctrl.Request) 
 		return ctrl.Result{}, r.patch(ctx, repository, stalled(repository, why, r.now()))
 	}
 	granted := Granted{r.client, repository}
-	auth, err := credentials.Git(ctx, r.getter, repository.Namespace, repository.Spec.Credentials)
+	auth, err := credentials.Git(ctx, r.getter, repository.Namespace, repository.Spec.URL, repository.Spec.Credentials)
 	if err != nil {
 		return r.fail(ctx, repository, nil, err)
 	}

@@ -46,6 +46,7 @@ var gitReasons = map[mirror.Kind]string{
 	mirror.Unreachable: "GitUnreachable", mirror.NotFound: "RepositoryNotFound", mirror.NoBranch: "NoBranch",
 	mirror.Unauthorized: "GitUnauthorized", mirror.Forbidden: "GitForbidden", mirror.Rejected: "PushRejected",
 	mirror.Shallow: "Shallow", mirror.Limit: "TooLarge",
+	mirror.HostKeyUnknown: "HostKeyUnknown", mirror.HostKeyChanged: "HostKeyChanged",
 }
 
 // refused is why a repository can't be used as its spec is.
@@ -78,11 +79,7 @@ func refusal(repository *v1alpha1.ManifestRepository, plainHTTP func(hostport st
 		return refused{reasonInvalid, wrong.Field + ": " + wrong.Message}
 	}
 	spec := repository.Spec
-	u, err := url.Parse(spec.URL)
-	switch {
-	case err != nil || u.Scheme != "https" && u.Scheme != "http":
-		return refused{reasonUnsupported, "spec.url: SSH is not supported yet: write it as https://…, with a token in spec.credentials"}
-	case u.Scheme == "http" && !plainHTTP(u.Host):
+	if u, err := url.Parse(spec.URL); err == nil && u.Scheme == "http" && !plainHTTP(u.Host) {
 		return refused{reasonPlainHTTP, fmt.Sprintf("spec.url: plain HTTP to %s is not allowed: use https, or allow it with --plain-http %s", u.Host, u.Host)}
 	}
 	for _, unsupported := range []struct {

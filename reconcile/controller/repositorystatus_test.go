@@ -41,8 +41,8 @@ func TestRefusal(t *testing.T) {
 	}{
 		"plain":      {func(*spec) {}, never, "", ""},
 		"push":       {func(s *spec) { s.Mode, s.Commit.Grouping = v1alpha1.ModePush, v1alpha1.GroupingImage }, never, "", ""},
-		"ssh":        {func(s *spec) { s.URL = "ssh://git@example.com/fleet.git" }, ToRead, "Unsupported", "spec.url: SSH is not supported yet"},
-		"scp":        {func(s *spec) { s.URL = "git@example.com:acme/fleet.git" }, ToRead, "Unsupported", "spec.url: SSH is not supported yet"},
+		"ssh":        {func(s *spec) { s.URL = "ssh://git@example.com/fleet.git" }, never, "", ""},
+		"scp":        {func(s *spec) { s.URL = "git@example.com:acme/fleet.git" }, never, "", ""},
 		"plain HTTP": {func(s *spec) { s.URL = "http://other.example.com/fleet" }, ToRead, "PlainHTTPRefused", "--plain-http other.example.com"},
 		"allowed":    {func(s *spec) { s.URL = "http://plain.example.com:8080/fleet" }, never, "", ""},
 		"pull requests": {func(s *spec) { s.Mode = v1alpha1.ModePullRequest }, ToRollBack, "Unsupported",
@@ -93,6 +93,9 @@ func TestSameURL(t *testing.T) {
 		{"https://git.example.com/acme/fleet", "http://git.example.com/acme/fleet.git", true},
 		{"https://token@git.example.com/acme/fleet", "https://git.example.com/acme/fleet", true},
 		{"https://git.example.com/acme/fleet", "https://git.example.com/acme/fleet2", false},
+		{"git@git.example.com:acme/fleet.git", "ssh://git@git.example.com/acme/fleet", true},
+		{"git@git.example.com:acme/fleet.git", "https://git.example.com/acme/fleet", true},
+		{"git@git.example.com:acme/fleet.git", "git@other.example.com:acme/fleet.git", false},
 		{"https://git.example.com/acme/fleet", "https://git.example.com:8443/acme/fleet", false},
 		{"https://git.example.com/acme/fleet", "https://other.example.com/acme/fleet", false},
 	} {

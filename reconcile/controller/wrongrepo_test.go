@@ -75,8 +75,8 @@ func unsupportedRepositories() map[string]wrongRepository {
 		"signing":  inURL(func(s *spec) { s.Commit.Signing = &v1alpha1.Signing{SecretRef: v1alpha1.LocalReference{Name: "key"}} }, "SecretNotFound", false, "/key, which spec.commit.signing.secretRef names", "create it"),
 		"template": inURL(func(s *spec) { s.Commit.MessageTemplate = "{{.Sha}}" }, "InvalidSpec", true, "spec.commit.messageTemplate: the template fails on an example", "can't evaluate field Sha"),
 		"defining": inURL(func(s *spec) { s.Commit.MessageTemplate = `{{define "a"}}{{end}}x` }, "InvalidSpec", true, "spec.commit.messageTemplate: the template defines a template"),
-		"ssh":      inURL(func(s *spec) { s.URL = "ssh://git@example.com/fleet.git" }, "Unsupported", true, "spec.url", "https://"),
-		"scp":      inURL(func(s *spec) { s.URL = "git@example.com:acme/fleet.git" }, "Unsupported", true, "spec.url", "https://"),
+		"ssh":      inURL(func(s *spec) { s.URL = "ssh://git@127.0.0.1:2222/fleet.git" }, "HostKeyUnknown", false, "ssh-keyscan -p 2222 127.0.0.1"),
+		"scp":      inURL(func(s *spec) { s.URL = "git@127.0.0.1:acme/fleet.git" }, "HostKeyUnknown", false, "ssh-keyscan 127.0.0.1"),
 		"plain":    inURL(func(s *spec) { s.URL = strings.Replace(s.URL, "127.0.0.1", "localhost", 1) }, "PlainHTTPRefused", true, "spec.url", "use https", "--plain-http localhost"),
 		"selector": inURL(func(s *spec) {
 			s.Policies.Namespaces = v1alpha1.NamespaceGrant{From: v1alpha1.FromSelector, Selector: &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "team", Operator: "Near"}}}}
@@ -117,7 +117,7 @@ func wrongRepositories() map[string]wrongRepository {
 		"ssh-key": {
 			spoil:  func(c *gitCase) { c.login(map[string]string{"identity": "x", "known_hosts": "y"}) },
 			mend:   func(c *gitCase) { c.rotate(right) },
-			reason: "SecretInvalid", says: []string{"SSH", "use an https URL"},
+			reason: "SecretInvalid", says: []string{"SSH", "put a token"},
 		},
 		"forbidden": {
 			spoil:  func(c *gitCase) { c.login(right) },

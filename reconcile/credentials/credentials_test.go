@@ -25,6 +25,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
 	"github.com/pintle-dev/pintle/api/v1alpha1"
+	"github.com/pintle-dev/pintle/gitwriter/githubapp"
 	"github.com/pintle-dev/pintle/gitwriter/mirror"
 	"github.com/pintle-dev/pintle/reconcile/credentials"
 )
@@ -293,7 +294,7 @@ func TestAuthoritiesThatAreNone(t *testing.T) {
 				return // for Git it is optional
 			}
 			c.data["password"] = marker
-			_, err = credentials.Git(t.Context(), cluster(opaque("git", c.data)), "prod", git())
+			_, err = credentials.Git(t.Context(), cluster(opaque("git", c.data)), "prod", webURL, git())
 			wantError(t, err, credentials.Error{Namespace: "prod", Kind: "Secret", Name: "git", Field: "spec.credentials.secretRef", Reason: credentials.Invalid}, c.says)
 		})
 	}
@@ -378,9 +379,12 @@ func TestGit(t *testing.T) {
 		"a token":               {map[string]string{"password": "t"}, mirror.Auth{Username: "git", Password: "t"}, ""},
 		"ends of lines":         {map[string]string{"username": "ada\n", "password": " t \r\n"}, mirror.Auth{Username: "ada", Password: " t "}, ""},
 		"an authority":          {map[string]string{"password": "t", "ca.crt": ca}, mirror.Auth{Username: "git", Password: "t", RootCAs: ca}, ""},
+		"a GitHub App":          {map[string]string{"githubAppID": "7\n", "githubAppInstallationID": "42", "githubAppPrivateKey": "k", "ca.crt": ca}, mirror.Auth{RootCAs: ca, App: githubapp.App{ID: "7", InstallationID: "42", PrivateKey: "k"}}, ""},
+		"one of one's own":      {map[string]string{"githubAppID": "7", "githubAppInstallationID": "42", "githubAppPrivateKey": "k", "githubAppBaseURL": "https://g/api/v3"}, mirror.Auth{App: githubapp.App{ID: "7", InstallationID: "42", PrivateKey: "k", BaseURL: "https://g/api/v3"}}, ""},
+		"an App without a key":  {map[string]string{"githubAppID": marker, "githubAppInstallationID": "42"}, mirror.Auth{}, "not all of githubAppInstallationID and githubAppPrivateKey"},
 		"an authority alone":    {map[string]string{"ca.crt": ca}, mirror.Auth{RootCAs: ca}, ""},
 		"beside a key for SSH":  {map[string]string{"password": "t", "identity": marker}, mirror.Auth{Username: "git", Password: "t"}, ""},
-		"a key for SSH":         {map[string]string{"identity": marker, "known_hosts": marker}, mirror.Auth{}, "SSH, which is not supported yet: use an https URL, and put a token"},
+		"a key for SSH":         {map[string]string{"identity": marker, "known_hosts": marker}, mirror.Auth{}, "a key for SSH alone, and spec.url is none of SSH: put a token"},
 		"Kubernetes' own form":  {map[string]string{"ssh-privatekey": marker}, mirror.Auth{}, "SSH"},
 		"no password":           {map[string]string{"username": marker}, mirror.Auth{}, "a username without a password"},
 		"an empty password":     {map[string]string{"username": marker, "password": "\n"}, mirror.Auth{}, "a username without a password"},
@@ -388,7 +392,7 @@ func TestGit(t *testing.T) {
 		"nothing":               {map[string]string{"token": marker}, mirror.Auth{}, "neither password nor ca.crt"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := credentials.Git(t.Context(), cluster(opaque("git", c.data)), "prod", git())
+			got, err := credentials.Git(t.Context(), cluster(opaque("git", c.data)), "prod", webURL, git())
 			if diff := cmp.Diff(c.want, got); diff != "" {
 				t.Errorf("login (-want +got):\n%s", diff)
 			}
@@ -400,11 +404,46 @@ func TestGit(t *testing.T) {
 			}
 		})
 	}
-	if got, err := credentials.Git(t.Context(), cluster(), "prod", nil); err != nil || got != (mirror.Auth{}) {
+	if got, err := credentials.Git(t.Context(), cluster(), "prod", webURL, nil); err != nil || got != (mirror.Auth{}) {
 		t.Errorf("without credentials: got %v, %v", got, err)
 	}
-	_, err := credentials.Git(t.Context(), cluster(), "prod", git())
+	_, err := credentials.Git(t.Context(), cluster(), "prod", webURL, git())
 	wantError(t, err, credentials.Error{Namespace: "prod", Kind: "Secret", Name: "git", Field: "spec.credentials.secretRef", Reason: credentials.NotFound})
+}
+
+const webURL, sshURL = "https://git.example.com/acme/fleet.git", "git@git.example.com:acme/fleet.git"
+
+func TestGitOverSSH(t *testing.T) {
+	type data = map[string]string
+	for name, c := range map[string]struct {
+		data data
+		want mirror.SSH
+		says string // where it is an error
+	}{
+		"as Flux has it":       {data{"identity": "k\n", "identity.pub": "p", "known_hosts": "h\n"}, mirror.SSH{PrivateKey: "k\n", KnownHosts: "h\n"}, ""},
+		"a passphrase":         {data{"identity": "k", "known_hosts": "h", "passphrase": "s\n"}, mirror.SSH{PrivateKey: "k", KnownHosts: "h", Passphrase: "s"}, ""},
+		"Flux's passphrase":    {data{"identity": "k", "known_hosts": "h", "password": "s"}, mirror.SSH{PrivateKey: "k", KnownHosts: "h", Passphrase: "s"}, ""},
+		"Kubernetes' own form": {data{"ssh-privatekey": "k", "known_hosts": "h"}, mirror.SSH{PrivateKey: "k", KnownHosts: "h"}, ""},
+		"no known_hosts":       {data{"identity": marker}, mirror.SSH{}, "it has no key known_hosts: put the keys of the server there"},
+		"empty known_hosts":    {data{"identity": marker, "known_hosts": "\n"}, mirror.SSH{}, "no key known_hosts"},
+		"no key":               {data{"known_hosts": marker}, mirror.SSH{}, "it has no key identity: put the private key for SSH there"},
+		"a token":              {data{"password": marker}, mirror.SSH{}, "no key identity"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, url := range []string{sshURL, "ssh://git@git.example.com:2222/acme/fleet.git"} {
+				got, err := credentials.Git(t.Context(), cluster(opaque("git", c.data)), "prod", url, git())
+				if diff := cmp.Diff(mirror.Auth{SSH: c.want}, got); diff != "" {
+					t.Errorf("login (-want +got):\n%s", diff)
+				}
+				if c.says == "" && err != nil {
+					t.Error(err)
+				}
+				if c.says != "" {
+					wantError(t, err, credentials.Error{Namespace: "prod", Kind: "Secret", Name: "git", Field: "spec.credentials.secretRef", Reason: credentials.Invalid}, c.says)
+				}
+			}
+		})
+	}
 }
 
 func writeFile(t *testing.T, folder, name, content string) {

@@ -49,9 +49,13 @@ func trouble(t *testing.T) string {
 	note(err)
 	const key = "-----BEGIN PRIVATE KEY-----\nbTRya2Vy\n-----END PRIVATE KEY-----\n"
 	for _, data := range []map[string]string{
-		{"username": "pintle"}, {"token": "t"}, {corev1.SSHAuthPrivateKey: "k"}, {"password": "t", "ca.crt": "x"}, {"password": "t", "ca.crt": key},
+		{"username": "pintle"}, {"githubAppID": "7"}, {"token": "t"}, {corev1.SSHAuthPrivateKey: "k"}, {"password": "t", "ca.crt": "x"}, {"password": "t", "ca.crt": key},
 	} {
-		_, err := credentials.Git(t.Context(), cluster(opaque("git", data)), "prod", git())
+		_, err := credentials.Git(t.Context(), cluster(opaque("git", data)), "prod", webURL, git())
+		note(err)
+	}
+	for _, data := range []map[string]string{{"password": "t"}, {"identity": "k"}} {
+		_, err := credentials.Git(t.Context(), cluster(opaque("git", data)), "prod", sshURL, git())
 		note(err)
 	}
 	return said.String()
