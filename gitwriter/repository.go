@@ -32,6 +32,8 @@ type Repository struct {
 	lineage *lineage
 	moves   map[plumbing.Hash][]move
 	back    *lookback
+	// proposals are the branches of Pintle's own, as they were read last.
+	proposals map[string]readProposal
 	// maxLookBack bounds how many commits are gone back through.
 	maxLookBack int
 }

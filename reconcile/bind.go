@@ -44,7 +44,10 @@ type outcome struct {
 	pinUndone bool
 	wavering  string
 	verdicts  []decide.Verdict
-	now       time.Time
+	// declined says which closed request a veto is from, request which one proposes.
+	declined map[ledger.Value]string
+	request  *Request
+	now      time.Time
 }
 
 // decide reads the repository and the registries and gives every slot its
@@ -309,7 +312,7 @@ func (o *outcome) decide() []decide.Verdict {
 	}
 	verdicts := decide.Decide(decide.Policy{
 		Name: o.name, Image: o.spec.Image, Order: o.order.asked(), Suspended: o.spec.Suspend, Pin: o.pin, PinUndone: o.pinUndone,
-		Rule: o.rule, Selection: o.aim, Created: o.created, Vetoes: o.record.Vetoes, Back: o.record.Back,
+		Rule: o.rule, Selection: o.aim, Created: o.created, Vetoes: o.record.Vetoes, Declined: o.declined, Back: o.record.Back,
 		Wavering: o.wavering, Unread: o.record.Unread, Now: o.now,
 	}, slots)
 	for i := range o.slots {

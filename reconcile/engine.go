@@ -52,6 +52,8 @@ type Config struct {
 	Author Signature
 	// Now is the clock; nil for the system's.
 	Now func() time.Time
+	// PullRequests propose what is due in place of pushing it to the branch; nil pushes.
+	PullRequests *PullRequests
 	// Validator is shared by the engines of a process; nil makes a new one.
 	Validator *document.Validator
 }
@@ -71,6 +73,7 @@ type Engine struct {
 	rankings rankings
 
 	selections selections
+	requests   requests
 }
 
 // Open prepares an engine; it reads nothing yet.
