@@ -116,7 +116,7 @@ func TestPageListsAllReasons(t *testing.T) {
 	for _, r := range declared(t, filepath.Join("..", "credentials"), "", "Reason") {
 		secrets = append(secrets, "Secret"+r)
 	}
-	git := slices.Collect(maps.Values(gitReasons))
+	git := slices.Concat(slices.Collect(maps.Values(gitReasons)), slices.Collect(maps.Values(forgeReasons)))
 	inText := []string{reasonSelected, reasonMissing} // They are never the reason of Ready.
 	of, at := first(operations(t, "### Of a policy")), first(operations(t, "### Of a repository"))
 	if diff := cmp.Diff(sorted(ours, verdicts, secrets, git), sorted(of, at, inText)); diff != "" {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/pintle-dev/pintle/api/document"
 	"github.com/pintle-dev/pintle/api/v1alpha1"
+	"github.com/pintle-dev/pintle/gitwriter/forge"
 	"github.com/pintle-dev/pintle/gitwriter/mirror"
 	"github.com/pintle-dev/pintle/reconcile"
 )
@@ -34,6 +35,9 @@ type opened struct {
 	names    []string
 	memories map[string]reconcile.Memory
 	failures int
+	// forge is that of the login auth, where pull requests are opened.
+	forge forge.Forge
+	auth  mirror.Auth
 }
 
 // listing lists the policies of an engine, by the repository's newest grant.
@@ -87,6 +91,9 @@ func (r *repositories) open(repository *v1alpha1.ManifestRepository, granted Gra
 	r.mu.Unlock()
 	if known != nil && known.spec.URL == spec.URL && known.spec.Branch == spec.Branch && slices.Equal(known.spec.Paths, spec.Paths) {
 		known.listing.Granted = granted
+		if err := known.propose(spec, auth); err != nil {
+			return nil, err
+		}
 		return known, known.engine.Use(auth, author)
 	}
 	config := r.config
@@ -95,6 +102,9 @@ func (r *repositories) open(repository *v1alpha1.ManifestRepository, granted Gra
 	config.Policies = o.listing
 	var err error
 	if o.engine, err = reconcile.Open(config); err != nil {
+		return nil, err
+	}
+	if err := o.propose(spec, auth); err != nil {
 		return nil, err
 	}
 	r.mu.Lock()

@@ -18,6 +18,7 @@ import (
 
 	"github.com/pintle-dev/pintle/api/document"
 	"github.com/pintle-dev/pintle/api/v1alpha1"
+	"github.com/pintle-dev/pintle/gitwriter/forge"
 	"github.com/pintle-dev/pintle/gitwriter/mirror"
 	"github.com/pintle-dev/pintle/reconcile"
 	"github.com/pintle-dev/pintle/reconcile/credentials"
@@ -46,6 +47,12 @@ var gitReasons = map[mirror.Kind]string{
 	mirror.Unreachable: "GitUnreachable", mirror.NotFound: "RepositoryNotFound", mirror.NoBranch: "NoBranch",
 	mirror.Unauthorized: "GitUnauthorized", mirror.Forbidden: "GitForbidden", mirror.Rejected: "PushRejected",
 	mirror.Shallow: "Shallow", mirror.Limit: "TooLarge",
+}
+
+// forgeReasons name the reasons of a forge's errors.
+var forgeReasons = map[forge.Reason]string{
+	forge.Unreachable: "ForgeUnreachable", forge.Unauthorized: "ForgeUnauthorized", forge.Forbidden: "ForgeForbidden",
+	forge.NotFound: "ForgeNotFound", forge.TooMany: "ForgeLimited", forge.Refused: "ForgeRefused", forge.Limit: "TooManyRequests",
 }
 
 // refused is why a repository can't be used as its spec is.
@@ -85,12 +92,14 @@ func refusal(repository *v1alpha1.ManifestRepository, plainHTTP func(hostport st
 	case u.Scheme == "http" && !plainHTTP(u.Host):
 		return refused{reasonPlainHTTP, fmt.Sprintf("spec.url: plain HTTP to %s is not allowed: use https, or allow it with --plain-http %s", u.Host, u.Host)}
 	}
+	if why := requestsRefusal(spec); why != "" && purpose == ToWrite {
+		return refused{reasonUnsupported, why}
+	}
 	for _, unsupported := range []struct {
 		asked   bool
 		concern Purpose // and those after it
 		field   string
 	}{
-		{spec.Mode == v1alpha1.ModePullRequest, ToRollBack, "spec.mode: PullRequest"},
 		{len(spec.Windows) > 0, ToWrite, "spec.windows"},
 		{spec.MaxPerPush > 0, ToWrite, "spec.maxPerPush"},
 		{spec.Commit.Signing != nil, ToRollBack, "spec.commit.signing"},
@@ -168,6 +177,9 @@ func explain(err error) (reason, message string) {
 		told.Hint = cmp.Or(gitHints[git.Kind], git.Hint)
 		return gitReasons[git.Kind], told.Error()
 	}
+	if at, ok := errors.AsType[*forge.Error](err); ok {
+		return forgeReasons[at.Kind], at.Error()
+	}
 	return reasonFailed, err.Error()
 }
 
@@ -207,10 +219,13 @@ func passedStatus(repository *v1alpha1.ManifestRepository, report *reconcile.Rep
 	for _, p := range report.Problems[:min(maxProblems, len(report.Problems))] {
 		s.Problems = append(s.Problems, v1alpha1.Problem{File: clip(p.File), Line: int32(min(p.Line, 1<<30)), Message: clip(p.Message)}) //nolint:gosec // bounded
 	}
-	waiting := 0
+	waiting, proposed := 0, 0
 	for _, p := range report.Settled {
 		if p.Reason == reconcile.Due {
 			waiting++
+		}
+		if p.Reason == reconcile.Proposed {
+			proposed++
 		}
 	}
 	c := conditions{&s.Conditions, repository.Generation, now}
@@ -221,6 +236,8 @@ func passedStatus(repository *v1alpha1.ManifestRepository, report *reconcile.Rep
 		c.set(v1alpha1.ConditionWritten, waiting == 0, reasonSuspended, fmt.Sprintf("the controller is suspended (--suspend): %d policies wait", waiting))
 	case stops:
 		c.set(v1alpha1.ConditionWritten, waiting == 0, reasonSuspended, fmt.Sprintf("spec.suspend is true: %d policies wait", waiting))
+	case proposed > 0:
+		c.set(v1alpha1.ConditionWritten, false, string(reconcile.Proposed), fmt.Sprintf("%d policies wait for pull requests to be merged", proposed))
 	default:
 		c.set(v1alpha1.ConditionWritten, true, reasonSynced, "all that is due is written")
 	}
