@@ -87,15 +87,13 @@ func (e *Engine) proposeOnce(ctx context.Context, t task, asked registries) (*Re
 	if err := e.readRequests(ctx); err != nil {
 		return nil, err
 	}
-	// What was merged before the forge was asked must not be proposed again.
-	head := e.repo.Head()
+	// What was merged while the forge was asked must not be proposed again, nor closed.
+	before := e.standing()
 	if err := e.repo.Update(ctx); err != nil {
 		return nil, err
 	}
-	if e.repo.Head() != head {
-		if d, err = e.decide(ctx, t, asked); err != nil {
-			return nil, err
-		}
+	if e.standing() != before {
+		return nil, &mirror.RaceError{Err: errors.New("it did while the forge was asked")}
 	}
 	e.decline(d)
 	// What is on its way is not called back, as in write.

@@ -35,9 +35,18 @@ func TestPullRequests(t *testing.T) {
 		"superseded": superseded,
 		"half":       halfDone,
 		"down":       forgeDown,
+		"reopened":   reopened,
+		"others":     othersDoNotCount,
+		"pinned":     pinDeclined,
+		"silent":     silentRegistry,
+		"grouped":    grouped,
+		"meanwhile":  mergedMeanwhile,
 		"protected":  protected,
 	} {
-		t.Run(name, func(t *testing.T) { test(t, newForged(t, g, host, name)) })
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, newForged(t, g, host, name))
+		})
 	}
 }
 

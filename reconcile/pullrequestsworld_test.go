@@ -31,6 +31,8 @@ type counter struct {
 	mu     sync.Mutex
 	asked  map[string]int
 	refuse int // status of all answers of the API; 0 lets them through
+	// listed, if it is not nil, runs once after a list of requests was answered.
+	listed func()
 }
 
 func newCounter(t *testing.T, to string) *counter {
@@ -47,10 +49,24 @@ func newCounter(t *testing.T, to string) *counter {
 			return
 		}
 		proxy.ServeHTTP(w, r)
+		if strings.HasSuffix(r.URL.Path, "/issues") {
+			c.then()
+		}
 	}))
 	t.Cleanup(server.Close)
 	c.URL = server.URL
 	return c
+}
+
+// then runs what is to happen right after a list, before its answer is at its end.
+func (c *counter) then() {
+	c.mu.Lock()
+	do := c.listed
+	c.listed = nil
+	c.mu.Unlock()
+	if do != nil {
+		do()
+	}
 }
 
 func (c *counter) note(r *http.Request) (refuse int) {
@@ -94,7 +110,9 @@ type forged struct {
 	front *counter
 	name  string
 	how   reconcile.PullRequests
-	last  *reconcile.Engine
+	// mute: processes get no answer from the registry.
+	mute bool
+	last *reconcile.Engine
 }
 
 // newForged makes a repository of its own with one policy and one field at 1.0.0.
@@ -154,8 +172,10 @@ func (f *forged) process() *reconcile.Engine {
 	}
 	how := f.how
 	how.Forge = api
-	config := reconcile.Config{Repo: at, Git: reconcile.GitAuth{Username: "ada", Password: f.forge.Token},
-		Registry: registry.Options{PlainHTTP: []string{f.registry}}, PullRequests: &how}
+	config := reconcile.Config{Repo: at, Git: reconcile.GitAuth{Username: "ada", Password: f.forge.Token}, PullRequests: &how}
+	if !f.mute {
+		config.Registry = registry.Options{PlainHTTP: []string{f.registry}}
+	}
 	if f.first == nil {
 		f.first, err = reconcile.Open(config)
 		f.last = f.first

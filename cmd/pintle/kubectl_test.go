@@ -255,9 +255,8 @@ func TestKubectlUnfit(t *testing.T) {
 	}
 
 	set(func(s *v1alpha1.ManifestRepositorySpec) { s.Mode = v1alpha1.ModePullRequest })
-	k.refused(statusFailed, "cannot roll back prod/app: spec.mode: PullRequest is not supported yet, and so nothing is written", "rollback", "prod/app")
-	k.refused(statusFailed, "cannot resume prod/app: spec.mode: PullRequest is not supported yet", "resume", "prod/app")
-	k.well([]string{"Notice: the controller writes nothing to it: spec.mode: PullRequest"}, "plan", "-n", "prod")
+	k.well([]string{"Notice: the controller proposes by pull requests what is due", "Notice: the controller writes nothing to it: spec.pullRequest.forge: it is not known"}, "plan", "-n", "prod")
+	k.well([]string{"Notice: the controller proposes by pull requests"}, "rollback", "prod/app", "--dry-run")
 	set(func(s *v1alpha1.ManifestRepositorySpec) {
 		s.Commit.Signing = &v1alpha1.Signing{SecretRef: v1alpha1.LocalReference{Name: "key"}}
 	})
