@@ -83,8 +83,12 @@ func (e *Engine) group(d *decision) ([]group, error) {
 		parts := map[string]gitwriter.Planned{}
 		for _, u := range p.Updates {
 			key := e.keyOf(d, u)
-			part := p
-			part.Updates = append(parts[key].Updates, u)
+			part, begun := parts[key]
+			if !begun {
+				part = p
+				part.Updates = nil
+			}
+			part.Updates = append(part.Updates, u)
 			parts[key] = part
 		}
 		for key, part := range parts {
@@ -152,29 +156,36 @@ func (e *Engine) closeLeft(ctx context.Context, d *decision, groups []group) err
 		if wanted[branch] && !half || !open && !inTheWay(branch) {
 			continue
 		}
-		p, err := e.repo.Proposal(ctx, branch)
-		if err != nil {
-			return err
-		}
-		if why := d.keeps(p, open); why != "" {
-			if !wanted[branch] {
-				d.problems = append(d.problems, Problem{Message: why})
-			}
-			continue
-		}
-		if open {
-			if err := e.supersede(ctx, request); err != nil {
-				return err
-			}
-		}
-		if wanted[branch] {
-			continue
-		}
-		if err := e.repo.Withdraw(ctx, p); err != nil {
+		if err := e.closeOne(ctx, d, branch, wanted[branch]); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// closeOne closes the request of a branch, if one is open, and deletes the branch
+// unless it is wanted for another.
+func (e *Engine) closeOne(ctx context.Context, d *decision, branch string, wanted bool) error {
+	request, open := e.requests.open[branch]
+	p, err := e.repo.Proposal(ctx, branch)
+	if err != nil {
+		return err
+	}
+	if why := d.keeps(p, open); why != "" {
+		if !wanted {
+			d.problems = append(d.problems, Problem{Message: why})
+		}
+		return nil
+	}
+	if open {
+		if err := e.supersede(ctx, request); err != nil {
+			return err
+		}
+	}
+	if wanted {
+		return nil
+	}
+	return e.repo.Withdraw(ctx, p)
 }
 
 // supersede closes a request so that it is no veto: the label is there before.

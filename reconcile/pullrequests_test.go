@@ -71,7 +71,7 @@ func opened(t *testing.T, f *forged) {
 	if got.Request == nil || got.Request.Number != 1 || !strings.HasSuffix(got.Request.URL, "/ada/"+f.name+"/pulls/1") || !strings.Contains(got.Message, "#1") {
 		t.Errorf("the policy is %+v", got)
 	}
-	if len(report.Commits) != 1 || report.Commits[0].SHA != f.tip(own) || f.holds("main", "apps/app.yaml") != "1.0.0" || f.holds(own, "apps/app.yaml") != "1.1.0" {
+	if len(report.Commits) != 1 || report.Commits[0].SHA != f.tip(own) || f.holds("main") != "1.0.0" || f.holds(own) != "1.1.0" {
 		t.Errorf("the commits are %+v", report.Commits)
 	}
 	if f.pass(reconcile.Proposed); f.pulls() != 1 {
@@ -83,7 +83,7 @@ func updatedInPlace(t *testing.T, f *forged) {
 	f.pass(reconcile.Proposed)
 	f.push(f.name, "1.2.0")
 	f.pass(reconcile.Proposed)
-	if p := f.pull(1); f.pulls() != 1 || f.holds(own, "apps/app.yaml") != "1.2.0" || !strings.HasSuffix(p.Title, "1.2.0") || !strings.Contains(p.Body, "<!-- pintle: "+f.tip(own)) {
+	if p := f.pull(1); f.pulls() != 1 || f.holds(own) != "1.2.0" || !strings.HasSuffix(p.Title, "1.2.0") || !strings.Contains(p.Body, "<!-- pintle: "+f.tip(own)) {
 		t.Errorf("of %d requests the first is %+v", f.pulls(), p)
 	}
 	if log := f.clone().git("log", "--oneline", "origin/main..origin/"+own); strings.Count(log, "\n") > 0 {
@@ -138,7 +138,7 @@ func closedIsAVeto(t *testing.T, f *forged) {
 	f.pass(reconcile.RolledBack)
 	f.push(f.name, "1.2.0")
 	f.pass(reconcile.Proposed)
-	if f.holds(own, "apps/app.yaml") != "1.2.0" || f.pull(2).State != "open" {
+	if f.holds(own) != "1.2.0" || f.pull(2).State != "open" {
 		t.Errorf("the second request is %+v", f.pull(2))
 	}
 	f.close(2)
@@ -157,8 +157,8 @@ func resumedAfterClosed(t *testing.T, f *forged) {
 		t.Fatal(err)
 	}
 	f.pass(reconcile.UpToDate)
-	if f.holds("main", "apps/app.yaml") != "1.1.0" || f.pulls() != 1 {
-		t.Errorf("main holds %s", f.holds("main", "apps/app.yaml"))
+	if f.holds("main") != "1.1.0" || f.pulls() != 1 {
+		t.Errorf("main holds %s", f.holds("main"))
 	}
 }
 
@@ -172,13 +172,13 @@ func mergedBy(way string, revision int) func(*testing.T, *forged) {
 		if way == "squash" && revision > 0 {
 			options["MergeMessageField"] = f.pull(1).Body
 		}
-		f.merge(1, options)
+		f.merge(options)
 		f.pass(reconcile.UpToDate)
 		history, err := f.process().History(t.Context(), "prod/app")
 		if err != nil || len(history) == 0 || history[0].Revision != revision {
 			t.Errorf("the history is %+v, %v", history, err)
 		}
-		if f.pulls() != 1 || f.holds("main", "apps/app.yaml") != "1.1.0" {
+		if f.pulls() != 1 || f.holds("main") != "1.1.0" {
 			t.Errorf("there are %d requests", f.pulls())
 		}
 		f.person(func(u user) {
@@ -192,7 +192,7 @@ func mergedBy(way string, revision int) func(*testing.T, *forged) {
 		f.pass(reconcile.RolledBack)
 		f.push(f.name, "1.2.0")
 		f.pass(reconcile.Proposed)
-		if p := f.pull(2); p.State != "open" || f.holds(own, "apps/app.yaml") != "1.2.0" {
+		if p := f.pull(2); p.State != "open" || f.holds(own) != "1.2.0" {
 			t.Errorf("the next request is %+v", p)
 		}
 	}
@@ -200,7 +200,7 @@ func mergedBy(way string, revision int) func(*testing.T, *forged) {
 
 func mergedWithoutTrailers(t *testing.T, f *forged) {
 	f.pass(reconcile.Proposed)
-	f.merge(1, map[string]any{"Do": "squash", "MergeTitleField": "Merged", "MergeMessageField": "without a word", "delete_branch_after_merge": true})
+	f.merge(map[string]any{"Do": "squash", "MergeTitleField": "Merged", "MergeMessageField": "without a word", "delete_branch_after_merge": true})
 	if body := f.clone().git("log", "-1", "--format=%B", "origin/main"); strings.Contains(body, "Pintle-Update") {
 		t.Fatalf("the squash has trailers:\n%s", body)
 	}
@@ -276,6 +276,6 @@ func protected(t *testing.T, f *forged) {
 	if f.pull(1).State != "open" {
 		t.Error("there is no request")
 	}
-	f.merge(1, map[string]any{"Do": "squash", "force_merge": true})
+	f.merge(map[string]any{"Do": "squash", "force_merge": true})
 	f.pass(reconcile.UpToDate)
 }

@@ -139,7 +139,7 @@ func grouped(t *testing.T, f *forged) {
 func mergedMeanwhile(t *testing.T, f *forged) {
 	f.pass(reconcile.Proposed)
 	f.person(func(u user) { u.write("README", "more\n") }, "More")
-	f.front.listed = func() { f.merge(1, map[string]any{"Do": "squash"}) }
+	f.front.listed = func() { f.merge(map[string]any{"Do": "squash"}) }
 	f.pass(reconcile.UpToDate)
 	if p := f.pull(1); !p.Merged || len(p.Labels) > 0 || f.pulls() != 1 {
 		t.Errorf("the merged request is %+v, one of %d", p, f.pulls())

@@ -258,14 +258,14 @@ func (f *forged) close(number int) {
 	f.api(http.MethodPatch, fmt.Sprintf("/pulls/%d", number), map[string]any{"state": "closed"}, nil)
 }
 
-// merge merges as soon as Gitea has found out that it can, and may not.
-func (f *forged) merge(number int, options map[string]any) {
+// merge merges the first request as soon as Gitea has found out that it can, and may not.
+func (f *forged) merge(options map[string]any) {
 	f.t.Helper()
 	f.eventually("the request can be merged", func() error {
-		return f.forge.Try(f.t, http.MethodPost, fmt.Sprintf("/repos/ada/%s/pulls/%d/merge", f.name, number), options, nil)
+		return f.forge.Try(f.t, http.MethodPost, fmt.Sprintf("/repos/ada/%s/pulls/1/merge", f.name), options, nil)
 	})
 	f.eventually("the request is merged", func() error {
-		if !f.pull(number).Merged {
+		if !f.pull(1).Merged {
 			return errors.New("not yet")
 		}
 		return nil
@@ -283,12 +283,12 @@ func (f *forged) eventually(what string, is func() error) {
 	f.t.Fatalf("%s: not in time: %v", what, err)
 }
 
-// holds is the tag in a file of a branch.
-func (f *forged) holds(branch, file string) string {
+// holds is the tag in apps/app.yaml of a branch.
+func (f *forged) holds(branch string) string {
 	f.t.Helper()
 	u := f.clone()
 	u.git("checkout", "--quiet", "origin/"+branch)
-	content, err := os.ReadFile(filepath.Join(u.dir, file))
+	content, err := os.ReadFile(filepath.Join(u.dir, "apps/app.yaml"))
 	if err != nil {
 		f.t.Fatal(err)
 	}

@@ -56,7 +56,7 @@ func (f *fake) serve(w http.ResponseWriter, r *http.Request) {
 		why := fmt.Sprintf(format, args...)
 		f.t.Errorf("%s %s: %s", r.Method, r.URL, why)
 		w.WriteHeader(status)
-		_ = json.NewEncoder(w).Encode(map[string]string{"message": why})
+		_, _ = fmt.Fprintf(w, `{"message": %q}`, why)
 	}
 	if r.Header.Get(f.header) != f.login {
 		refuse(http.StatusUnauthorized, "%s is %q", f.header, r.Header.Get(f.header))
@@ -94,9 +94,13 @@ func (f *fake) serve(w http.ResponseWriter, r *http.Request) {
 			}
 		}
 		f.asked = append(f.asked, strings.TrimSpace(op.method+" "+op.path+" "+string(text)))
+		answer, err := json.Marshal(f.answer(op.method+" "+op.path, found[1:], body))
+		if err != nil {
+			f.t.Error(err)
+		}
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(op.status)
-		_ = json.NewEncoder(w).Encode(f.answer(op.method+" "+op.path, found[1:], body))
+		_, _ = w.Write(answer)
 		return
 	}
 	refuse(http.StatusNotFound, "no such operation")

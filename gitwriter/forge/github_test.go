@@ -27,9 +27,9 @@ var githubOperations = []operation{
 type object = map[string]any
 
 func githubAnswer(op string, path []string, _ map[string]any) any {
-	pull := func(number int, branch, base string, repo int, merged bool) object {
+	pull := func(number int, base string, repo int, merged bool) object {
 		return object{"number": number, "html_url": "https://git/acme/fleet/pull/7", "merged": merged,
-			"head": object{"ref": branch, "repo": object{"id": repo}}, "base": object{"ref": base, "repo": object{"id": 1}}}
+			"head": object{"ref": "pintle/main", "repo": object{"id": repo}}, "base": object{"ref": base, "repo": object{"id": 1}}}
 	}
 	issue := func(number int, state string, isPull bool) object {
 		i := object{"number": number, "state": state, "title": "T", "body": "B", "updated_at": "2026-01-02T03:04:05Z", "labels": []object{{"name": "superseded"}}}
@@ -48,16 +48,16 @@ func githubAnswer(op string, path []string, _ map[string]any) any {
 		return []object{issue(9, "open", false), issue(7, "open", true), issue(6, "closed", true), issue(5, "closed", true), issue(4, "open", true), issue(3, "open", true)}
 	case "GET /api/v3/repos/{owner}/{repo}/pulls/{pull_number}":
 		return map[string]object{
-			"7": pull(7, "pintle/main", "main", 1, false), "6": pull(6, "pintle/main", "main", 1, true), "5": pull(5, "pintle/main", "main", 1, false),
-			"4": pull(4, "pintle/main", "main", 2, false), // of a fork
-			"3": pull(3, "pintle/main", "other", 1, false),
+			"7": pull(7, "main", 1, false), "6": pull(6, "main", 1, true), "5": pull(5, "main", 1, false),
+			"4": pull(4, "main", 2, false), // of a fork
+			"3": pull(3, "other", 1, false),
 		}[path[2]]
 	case "GET /api/v3/repos/{owner}/{repo}/pulls/{pull_number}/commits":
 		return []object{{"commit": object{"message": "one"}}, {"commit": object{"message": "two"}}}
 	case "POST /api/v3/repos/{owner}/{repo}/issues/{issue_number}/labels":
 		return []object{}
 	default:
-		return pull(7, "pintle/main", "main", 1, false)
+		return pull(7, "main", 1, false)
 	}
 }
 

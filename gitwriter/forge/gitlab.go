@@ -39,7 +39,7 @@ func (g *gitlabForge) Requests(ctx context.Context, base string) ([]Request, err
 	var found []Request
 	err := pages(g.wire, func(page int) (int, error) {
 		requests, resp, err := g.client.MergeRequests.ListProjectMergeRequests(g.project, &gitlab.ListProjectMergeRequestsOptions{
-			ListOptions: gitlab.ListOptions{Page: int64(page), PerPage: 100}, State: gitlab.Ptr("all"), Scope: gitlab.Ptr("all"),
+			ListOptions: gitlab.ListOptions{Page: int64(page), PerPage: 100}, State: new("all"), Scope: new("all"),
 			AuthorUsername: &g.login, TargetBranch: &base,
 		}, with)
 		if err != nil {
@@ -131,7 +131,7 @@ func (g *gitlabForge) Ask(ctx context.Context, number int, reviewers []string) e
 
 // Close implements Forge.
 func (g *gitlabForge) Close(ctx context.Context, number int) error {
-	return g.update(ctx, "close", number, &gitlab.UpdateMergeRequestOptions{StateEvent: gitlab.Ptr("close")})
+	return g.update(ctx, "close", number, &gitlab.UpdateMergeRequestOptions{StateEvent: new("close")})
 }
 
 func (g *gitlabForge) update(ctx context.Context, verb string, number int, options *gitlab.UpdateMergeRequestOptions) error {
