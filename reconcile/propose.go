@@ -281,7 +281,7 @@ func (d *decision) verdicts(plan []gitwriter.Planned, change func(o *outcome, v 
 func (d *decision) inRequest(g group, r forge.Request) {
 	d.verdicts(g.plan, func(o *outcome, v decide.Verdict) decide.Verdict {
 		o.request = &Request{r.Number, r.URL}
-		return decide.Verdict{Reason: Proposed, Message: v.Message + " when " + called(r) + " is merged"}
+		return decide.Verdict{Reason: Proposed, Message: v.Message + ", when " + called(r) + " is merged"}
 	})
 }
 

@@ -36,6 +36,7 @@ func TestPullRequests(t *testing.T) {
 		"half":       halfDone,
 		"down":       forgeDown,
 		"reopened":   reopened,
+		"by-hand":    takenByHand,
 		"others":     othersDoNotCount,
 		"pinned":     pinDeclined,
 		"silent":     silentRegistry,

@@ -145,3 +145,18 @@ func mergedMeanwhile(t *testing.T, f *forged) {
 		t.Errorf("the merged request is %+v, one of %d", p, f.pulls())
 	}
 }
+
+// What was declined, and somebody then writes by hand to one field, is wanted again in
+// the others.
+func takenByHand(t *testing.T, f *forged) {
+	f.person(func(u user) { u.write("apps/two.yaml", f.deployment("two", f.name+":1.0.0", "app")) }, "Two")
+	f.pass(reconcile.Proposed)
+	f.close(1)
+	f.pass(reconcile.RolledBack)
+	same := f.clone().git("show", "origin/"+own+":apps/app.yaml")
+	f.person(func(u user) { u.write("apps/app.yaml", same+"\n") }, "By hand")
+	f.pass(reconcile.Proposed)
+	if p := f.pull(2); p.State != "open" || strings.Count(p.Body, "| `apps/two.yaml") != 1 || strings.Contains(p.Body, "`apps/app.yaml") {
+		t.Errorf("the second request is %+v", p)
+	}
+}
