@@ -36,6 +36,8 @@ type Repository struct {
 	// keys are nil where commits are not signed; signed remembers which are.
 	keys   *signing.Keys
 	signed map[plumbing.Hash]bool
+	// proposals are the branches of Pintle's own, as they were read last.
+	proposals map[string]readProposal
 	// maxLookBack bounds how many commits are gone back through.
 	maxLookBack int
 }

@@ -44,8 +44,11 @@ type outcome struct {
 	pinUndone bool
 	wavering  string
 	verdicts  []decide.Verdict
-	now       time.Time
-	closed    string // until when nothing may be written; or empty
+	// declined says which closed request a veto is from, request which one proposes.
+	declined map[ledger.Value]string
+	request  *Request
+	now      time.Time
+	closed   string // until when nothing may be written; or empty
 }
 
 // decide reads the repository and the registries and gives every slot its
@@ -322,7 +325,7 @@ func (o *outcome) decide() []decide.Verdict {
 	}
 	verdicts := decide.Decide(decide.Policy{
 		Name: o.name, Image: o.spec.Image, Order: o.order.asked(), Suspended: o.spec.Suspend, Pin: o.pin, PinUndone: o.pinUndone,
-		Rule: o.rule, Selection: o.aim, Gated: o.passedBy(), Created: o.created, Vetoes: o.record.Vetoes, Back: o.record.Back,
+		Rule: o.rule, Selection: o.aim, Gated: o.passedBy(), Created: o.created, Vetoes: o.record.Vetoes, Declined: o.declined, Back: o.record.Back,
 		Wavering: o.wavering, Unread: o.record.Unread, Closed: o.closed, Now: o.now,
 	}, slots)
 	for i := range o.slots {

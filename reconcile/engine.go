@@ -48,6 +48,8 @@ type Config struct {
 	Commits Commits
 	// Now is the clock; nil for the system's.
 	Now func() time.Time
+	// PullRequests propose what is due in place of pushing it to the branch; nil pushes.
+	PullRequests *PullRequests
 	// Validator is shared by the engines of a process; nil makes a new one.
 	Validator *document.Validator
 }
@@ -67,6 +69,7 @@ type Engine struct {
 	rankings rankings
 
 	selections selections
+	requests   requests
 }
 
 // Open prepares an engine; it reads nothing yet.

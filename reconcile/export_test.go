@@ -8,3 +8,6 @@ func OpenBeside(other *Engine, config Config) (*Engine, error) {
 	config.Validator = other.validator
 	return Open(config)
 }
+
+// TextOf is what a request says.
+var TextOf = textOf

@@ -15,7 +15,7 @@ import (
 )
 
 // grouped is a world with two policies on one image, and one on another.
-func grouped(t *testing.T) *world {
+func groupedWorld(t *testing.T) *world {
 	t.Helper()
 	w := newWorld(t, gitserver.Options{})
 	w.push("app", "1.0.0", "1.1.0")
@@ -82,7 +82,7 @@ func TestGrouping(t *testing.T) {
 	}
 	for grouping, c := range cases {
 		t.Run(string(grouping), func(t *testing.T) {
-			w := grouped(t)
+			w := groupedWorld(t)
 			commits := reconcile.Commits{Grouping: grouping}
 			if report := w.with(commits); len(report.Commits) != len(c.entries) {
 				t.Fatalf("there are %d commits, want %d", len(report.Commits), len(c.entries))
@@ -126,7 +126,7 @@ func (w *world) expectNext(commits reconcile.Commits) {
 
 // TestRevertOfOnePolicyByHand: of an entry of several policies each is undone alone.
 func TestRevertOfOnePolicyByHand(t *testing.T) {
-	w := grouped(t)
+	w := groupedWorld(t)
 	commits := reconcile.Commits{Grouping: reconcile.AllInOne}
 	w.with(commits)
 	u := w.user()

@@ -118,6 +118,7 @@ func (o *outcome) policy() Policy {
 	p.Selected, p.Stale = o.shown(), o.stale()
 	p.Current = current(o.slots)
 	p.Digests = digests(o.slots)
+	p.Request = o.request
 	p.Message = fmt.Sprintf("no marker and no target of the repository is bound to %s", o.name)
 	for i, v := range o.verdicts {
 		for _, f := range o.slots[i].Fields {

@@ -36,6 +36,9 @@ func (e *Engine) pass(ctx context.Context, t task) (*Report, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	asked := e.registries()
+	if e.config.PullRequests != nil && t.write && t.order == nil {
+		return e.propose(ctx, task{write: true, causes: t.causes}, asked)
+	}
 	for races := 0; ; races++ {
 		if err := e.repo.Update(ctx); err != nil {
 			return nil, err

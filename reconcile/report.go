@@ -16,6 +16,7 @@ const (
 	UpToDate         = decide.UpToDate
 	Updated          = decide.Updated
 	Due              = decide.Due
+	Proposed         = decide.Proposed
 	RolledBack       = decide.RolledBack
 	ManuallySet      = decide.ManuallySet
 	Pinned           = decide.Pinned
@@ -96,11 +97,20 @@ type Policy struct {
 	Reason  Reason     `json:"reason"`
 	Message string     `json:"message"`
 	Fields  []Field    `json:"fields"`
+	// Request is the pull request that proposes the selection, where Reason is
+	// Proposed.
+	Request *Request `json:"request,omitempty"`
 	// Digests are those that the fields hold of the image, each once.
 	Digests []string `json:"-"`
 	// UID and Generation are those of the object in a cluster, as it was read.
 	UID        types.UID `json:"-"`
 	Generation int64     `json:"-"`
+}
+
+// Request is a pull request.
+type Request struct {
+	Number int    `json:"number"`
+	URL    string `json:"url"`
 }
 
 // Field is the verdict of one bound scalar.

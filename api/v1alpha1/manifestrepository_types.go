@@ -248,6 +248,12 @@ const (
 
 // PullRequest has the settings of mode PullRequest.
 type PullRequest struct {
+	// Forge is whose API the Git server speaks: GitHub, GitLab, or Gitea (Forgejo too).
+	// Absent: known by the host of github.com, gitlab.com, gitea.com and codeberg.org.
+	//
+	// +optional
+	Forge Forge `json:"forge,omitempty"`
+
 	// Grouping says what goes into one pull request: All that is due, what concerns
 	// one Image, or one Policy.
 	//
@@ -273,6 +279,11 @@ type PullRequest struct {
 	// +kubebuilder:validation:items:MaxLength=128
 	Reviewers []string `json:"reviewers,omitempty"`
 }
+
+// Forge is whose API a Git server speaks.
+//
+// +kubebuilder:validation:Enum=GitHub;GitLab;Gitea
+type Forge string
 
 // Window is a time in which updates are written.
 type Window struct {

@@ -255,16 +255,15 @@ func TestKubectlUnfit(t *testing.T) {
 	}
 
 	set(func(s *v1alpha1.ManifestRepositorySpec) { s.Mode = v1alpha1.ModePullRequest })
-	k.refused(statusFailed, "cannot roll back prod/app: spec.mode: PullRequest is not supported yet, and so nothing is written", "rollback", "prod/app")
-	k.refused(statusFailed, "cannot resume prod/app: spec.mode: PullRequest is not supported yet", "resume", "prod/app")
-	k.well([]string{"Notice: the controller writes nothing to it: spec.mode: PullRequest"}, "plan", "-n", "prod")
+	k.well([]string{"Notice: the controller proposes by pull requests what is due", "Notice: the controller writes nothing to it: spec.pullRequest.forge: it is not known"}, "plan", "-n", "prod")
+	k.well([]string{"Notice: the controller proposes by pull requests"}, "rollback", "prod/app", "--dry-run")
 	set(func(s *v1alpha1.ManifestRepositorySpec) {
 		s.Commit.Signing = &v1alpha1.Signing{SecretRef: v1alpha1.LocalReference{Name: "key"}}
 	})
 	k.refused(statusFailed, "cannot roll back prod/app: its commits are signed (spec.commit.signing), and what is not signed does not count", "rollback", "prod/app", "--dry-run")
 	k.well([]string{"Notice: its commits are signed (spec.commit.signing), and are read here without a look at signatures"}, "plan", "-n", "prod")
 	set(func(s *v1alpha1.ManifestRepositorySpec) { s.URL = "ssh://git@git.example.com/acme/fleet.git" })
-	k.refused(statusFailed, "prod/fleet: cannot plan: spec.url: SSH is not supported yet", "plan", "-n", "prod")
+	k.refused(statusFailed, "prod/fleet: cannot read ssh://git@git.example.com/acme/fleet.git: known_hosts has no key of the server git.example.com:22", "plan", "-n", "prod")
 	set(func(s *v1alpha1.ManifestRepositorySpec) { s.URL = "http://git.example.com/acme/fleet.git" })
 	k.refused(statusFailed, "spec.url: plain HTTP to git.example.com is not allowed: use https, or allow it with --plain-http git.example.com", "history", "prod/app")
 

@@ -34,6 +34,9 @@ func (p place) notices(o *options) []string {
 	if p.repository.Spec.Suspend {
 		notices = append(notices, "it is suspended (spec.suspend): nothing but a rollback is written to it")
 	}
+	if p.repository.Spec.Mode == v1alpha1.ModePullRequest {
+		notices = append(notices, "the controller proposes by pull requests what is due (spec.mode)")
+	}
 	if why := controller.Refusal(p.repository, o.plainHTTP, controller.ToWrite); why != nil {
 		notices = append(notices, "the controller writes nothing to it: "+why.Error())
 	}

@@ -56,6 +56,8 @@ type Mirror struct {
 	caps   *capability.List
 	tip    plumbing.Hash // as last looked up
 	head   plumbing.Hash // as last fetched
+	// beside are the branches of Pintle's own, as last looked up.
+	beside map[string]plumbing.Hash
 	log    commitLog
 	steps  map[step]plumbing.Hash // what names in trees of the past stand for
 	// maxCommits bounds the history that is read, maxUnpacked the bytes of one fetch.
@@ -180,6 +182,7 @@ func (m *Mirror) Tip(ctx context.Context) (plumbing.Hash, error) {
 			Err: fmt.Errorf("there is no branch %q", m.branch.Short()), Hint: "name an existing one with --branch"}
 	}
 	m.tip = tip
+	m.noteBeside(refs)
 	return tip, nil
 }
 

@@ -116,7 +116,7 @@ func TestPageListsAllReasons(t *testing.T) {
 	for _, r := range declared(t, filepath.Join("..", "credentials"), "", "Reason") {
 		secrets = append(secrets, "Secret"+r)
 	}
-	git := slices.Collect(maps.Values(gitReasons))
+	git := slices.Concat(slices.Collect(maps.Values(gitReasons)), slices.Collect(maps.Values(forgeReasons)))
 	// They are never the reason of Ready.
 	inText := append(first(operations(t, "### Of builds")), reasonSelected, reasonMissing)
 	of, at := first(operations(t, "### Of a policy")), first(operations(t, "### Of a repository"))

@@ -16,6 +16,7 @@ import (
 
 	"github.com/pintle-dev/pintle/api/document"
 	"github.com/pintle-dev/pintle/api/v1alpha1"
+	"github.com/pintle-dev/pintle/gitwriter/forge"
 	"github.com/pintle-dev/pintle/gitwriter/mirror"
 	"github.com/pintle-dev/pintle/reconcile"
 	"github.com/pintle-dev/pintle/reconcile/credentials"
@@ -39,6 +40,8 @@ type opened struct {
 	failed   int64     // the generation of the object at that time
 	auth     mirror.Auth
 	signer   *credentials.Signer // nil where commits are not signed
+	// forge is that of the login auth, where pull requests are opened.
+	forge forge.Forge
 }
 
 // listing lists the policies of an engine, by the repository's newest grant.
@@ -102,8 +105,12 @@ func (r *repositories) open(repository *v1alpha1.ManifestRepository, granted Gra
 	if known != nil && known.spec.URL == spec.URL && known.spec.Branch == spec.Branch && slices.Equal(known.spec.Paths, spec.Paths) {
 		known.listing.Granted, known.signer = granted, signer
 		if known.auth != auth || known.failed != repository.Generation {
-			known.auth, known.retry = auth, time.Time{} // which may be what was wrong
+			known.retry = time.Time{} // which may be what was wrong
 		}
+		if err := known.propose(spec, auth); err != nil {
+			return nil, err
+		}
+		known.auth = auth
 		return known, known.engine.Use(auth, commits)
 	}
 	config := r.config
@@ -111,6 +118,9 @@ func (r *repositories) open(repository *v1alpha1.ManifestRepository, granted Gra
 	o := &opened{listing: &listing{Granted: granted}, spec: spec, since: now, auth: auth, signer: signer}
 	config.Policies = o.listing
 	if o.engine, err = reconcile.Open(config); err != nil {
+		return nil, err
+	}
+	if err := o.propose(spec, auth); err != nil {
 		return nil, err
 	}
 	r.mu.Lock()

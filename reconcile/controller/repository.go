@@ -247,6 +247,9 @@ func (r *repositoryReconciler) written(ctx context.Context, repository *v1alpha1
 	if len(commits) > 0 {
 		// One event: of several with one reason, the API's clients keep the first note.
 		pushed := happened{corev1.EventTypeNormal, "Pushed", "Push", clipEvent(strings.Join(commits, "; "))}
+		if repository.Spec.Mode == v1alpha1.ModePullRequest {
+			pushed.reason, pushed.action = "Proposed", "Propose"
+		}
 		pushed.tell(ctx, r.recorder, repository)
 	}
 	for _, p := range report.Policies {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/pintle-dev/pintle/api/document"
 	"github.com/pintle-dev/pintle/api/v1alpha1"
+	"github.com/pintle-dev/pintle/gitwriter/forge"
 	"github.com/pintle-dev/pintle/gitwriter/mirror"
 	"github.com/pintle-dev/pintle/reconcile"
 	"github.com/pintle-dev/pintle/reconcile/credentials"
@@ -47,6 +48,12 @@ var gitReasons = map[mirror.Kind]string{
 	mirror.Unauthorized: "GitUnauthorized", mirror.Forbidden: "GitForbidden", mirror.Rejected: "PushRejected",
 	mirror.Shallow: "Shallow", mirror.Limit: "TooLarge",
 	mirror.HostKeyUnknown: "HostKeyUnknown", mirror.HostKeyChanged: "HostKeyChanged",
+}
+
+// forgeReasons name the reasons of a forge's errors.
+var forgeReasons = map[forge.Reason]string{
+	forge.Unreachable: "ForgeUnreachable", forge.Unauthorized: "ForgeUnauthorized", forge.Forbidden: "ForgeForbidden",
+	forge.NotFound: "ForgeNotFound", forge.TooMany: "ForgeLimited", forge.Refused: "ForgeRefused", forge.Limit: "TooManyRequests",
 }
 
 // refused is why a repository can't be used as its spec is.
@@ -82,16 +89,8 @@ func refusal(repository *v1alpha1.ManifestRepository, plainHTTP func(hostport st
 	if u, err := url.Parse(spec.URL); err == nil && u.Scheme == "http" && !plainHTTP(u.Host) {
 		return refused{reasonPlainHTTP, fmt.Sprintf("spec.url: plain HTTP to %s is not allowed: use https, or allow it with --plain-http %s", u.Host, u.Host)}
 	}
-	for _, unsupported := range []struct {
-		asked   bool
-		concern Purpose // and those after it
-		field   string
-	}{
-		{spec.Mode == v1alpha1.ModePullRequest, ToRollBack, "spec.mode: PullRequest"},
-	} {
-		if unsupported.asked && purpose >= unsupported.concern {
-			return refused{reasonUnsupported, unsupported.field + " is not supported yet, and so nothing is written: remove it"}
-		}
+	if why := requestsRefusal(spec); why != "" && purpose == ToWrite {
+		return refused{reasonUnsupported, why}
 	}
 	if _, err := Commits(spec.Commit); err != nil {
 		return refused{reasonInvalid, err.Error()}
@@ -162,6 +161,9 @@ func explain(err error) (reason, message string) {
 		told.Hint = cmp.Or(gitHints[git.Kind], git.Hint)
 		return gitReasons[git.Kind], told.Error()
 	}
+	if at, ok := errors.AsType[*forge.Error](err); ok {
+		return forgeReasons[at.Kind], at.Error()
+	}
 	return reasonFailed, err.Error()
 }
 
@@ -201,11 +203,14 @@ func passedStatus(repository *v1alpha1.ManifestRepository, report *reconcile.Rep
 	for _, p := range report.Problems[:min(maxProblems, len(report.Problems))] {
 		s.Problems = append(s.Problems, v1alpha1.Problem{File: clip(p.File), Line: int32(min(p.Line, 1<<30)), Message: clip(p.Message)}) //nolint:gosec // bounded
 	}
-	waiting, later := 0, ""
+	waiting, proposed, later := 0, 0, ""
 	for _, p := range report.Settled {
 		if p.Reason == reconcile.Due || p.Reason == reconcile.WindowClosed {
 			waiting++
 			later = cmp.Or(later, p.Namespace+"/"+p.Name+" "+p.Message)
+		}
+		if p.Reason == reconcile.Proposed {
+			proposed++
 		}
 	}
 	c := conditions{&s.Conditions, repository.Generation, now}
@@ -218,6 +223,8 @@ func passedStatus(repository *v1alpha1.ManifestRepository, report *reconcile.Rep
 		c.set(v1alpha1.ConditionWritten, waiting == 0, reasonSuspended, fmt.Sprintf("spec.suspend is true: %d policies wait", waiting))
 	case waiting > 0:
 		c.set(v1alpha1.ConditionWritten, false, string(reconcile.WindowClosed), fmt.Sprintf("%d policies wait: %s", waiting, later))
+	case proposed > 0:
+		c.set(v1alpha1.ConditionWritten, false, string(reconcile.Proposed), fmt.Sprintf("%d policies wait for pull requests to be merged", proposed))
 	default:
 		c.set(v1alpha1.ConditionWritten, true, reasonSynced, "all that is due is written")
 	}

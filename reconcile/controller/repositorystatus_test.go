@@ -45,8 +45,13 @@ func TestRefusal(t *testing.T) {
 		"scp":        {func(s *spec) { s.URL = "git@example.com:acme/fleet.git" }, never, "", ""},
 		"plain HTTP": {func(s *spec) { s.URL = "http://other.example.com/fleet" }, ToRead, "PlainHTTPRefused", "--plain-http other.example.com"},
 		"allowed":    {func(s *spec) { s.URL = "http://plain.example.com:8080/fleet" }, never, "", ""},
-		"pull requests": {func(s *spec) { s.Mode = v1alpha1.ModePullRequest }, ToRollBack, "Unsupported",
-			"spec.mode: PullRequest is not supported yet, and so nothing is written: remove it"},
+		"a forge unknown": {func(s *spec) { s.Mode = v1alpha1.ModePullRequest }, ToWrite, "Unsupported",
+			"spec.pullRequest.forge: it is not known whose API git.example.com speaks: set it to GitHub, GitLab or Gitea"},
+		"a forge without a login": {func(s *spec) { s.Mode, s.PullRequest = v1alpha1.ModePullRequest, &v1alpha1.PullRequest{Forge: "Gitea"} }, ToWrite, "Unsupported",
+			"spec.credentials: pull requests can't be opened without a login"},
+		"a forge": {func(s *spec) {
+			s.Mode, s.URL, s.Credentials = v1alpha1.ModePullRequest, "https://codeberg.org/acme/fleet", &v1alpha1.GitCredentials{}
+		}, never, "", ""},
 		"pace":     {func(s *spec) { s.MaxPerPush = 1 }, never, "", ""},
 		"template": {func(s *spec) { s.Commit.MessageTemplate = "{{template `x`}}" }, ToRead, "InvalidSpec", "spec.commit.messageTemplate: the template calls a template"},
 		"window":   {func(s *spec) { s.Windows = []v1alpha1.Window{{Schedule: "0 9 * * *", TimeZone: "UTC"}} }, never, "", ""},

@@ -132,7 +132,7 @@ func TestReconcilersReadPastALag(t *testing.T) {
 	l, cache, live := lagOf(server)
 	wake := newWake(newGates(0), func() time.Time { return noon })
 	policies := &policyReconciler{client: cache, live: live, turns: newTurns(longestLook), agenda: newAgenda(), wake: wake, board: newBoard(), resolutions: reconcile.NewResolutions(),
-		metrics: m, recorder: events.NewFakeRecorder(9), now: wake.now}
+		builds: &builds{}, trigger: newTrigger(nil, nil, false), metrics: m, recorder: events.NewFakeRecorder(9), now: wake.now}
 	repositories, err := newRepositories(nil, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -68,7 +68,7 @@ const gitUser, gitPassword = "bot", "correct horse"
 func unsupportedRepositories() map[string]wrongRepository {
 	type spec = v1alpha1.ManifestRepositorySpec
 	return map[string]wrongRepository{
-		"pull-request": inURL(func(s *spec) { s.Mode = v1alpha1.ModePullRequest }, "Unsupported", true, "spec.mode: PullRequest", "remove it"),
+		"pull-request": inURL(func(s *spec) { s.Mode = v1alpha1.ModePullRequest }, "Unsupported", true, "spec.pullRequest.forge: it is not known whose API", "set it to GitHub, GitLab or Gitea"),
 		"window-cron": inURL(func(s *spec) {
 			s.Windows = []v1alpha1.Window{{Schedule: "at nine", Duration: metav1.Duration{Duration: time.Hour}}}
 		}, "InvalidSpec", true, "spec.windows[0].schedule", "at nine"),

@@ -57,6 +57,8 @@ type Policy struct {
 	Created map[string]time.Time
 	// Vetoes are the values that were undone.
 	Vetoes []ledger.Value
+	// Declined says which closed pull request a veto is from.
+	Declined map[ledger.Value]string
 	// Back: somebody moved a slot back, and no update has been written since.
 	Back bool
 	// Wavering says why a followed tag is not trusted where it stands now, or is
@@ -364,6 +366,9 @@ func (p Policy) lower(s Slot) string {
 
 func (p Policy) rolledBack(slots []Slot, undone ledger.Value) string {
 	stays, what, who := "as it is", "undone", ""
+	if request, ok := p.Declined[undone]; ok {
+		what, who = "declined", " by closing "+request
+	}
 	for _, s := range slots {
 		if s.movedBack() {
 			stays, who = "at "+Show(s.Known), by(s.Doer, p.Now)

@@ -17,6 +17,8 @@ const (
 	Updated Reason = "Updated"
 	// Due is what Updated reads in a plan: a sync would move the field.
 	Due Reason = "Due"
+	// Proposed: a pull request would move the field.
+	Proposed Reason = "Proposed"
 	// TooYoung: the best candidates have not reached the minimum age.
 	TooYoung Reason = "TooYoung"
 	// WindowClosed: a sync would move the field, if the repository might be written now.
@@ -40,7 +42,7 @@ const (
 )
 
 // byGravity lists the reasons from the lightest to the gravest.
-var byGravity = []Reason{NoField, UpToDate, Updated, Due, TooYoung, WindowClosed, Suspended, Pinned, RolledBack, ManuallySet, DowngradeRefused, NoMatch, Failed}
+var byGravity = []Reason{NoField, UpToDate, Updated, Due, Proposed, TooYoung, WindowClosed, Suspended, Pinned, RolledBack, ManuallySet, DowngradeRefused, NoMatch, Failed}
 
 // Graver tells whether r outweighs o.
 func (r Reason) Graver(o Reason) bool { return slices.Index(byGravity, r) > slices.Index(byGravity, o) }

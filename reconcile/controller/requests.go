@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"cmp"
+	"fmt"
+	"net/url"
+
+	"github.com/pintle-dev/pintle/api/v1alpha1"
+	"github.com/pintle-dev/pintle/gitwriter/forge"
+	"github.com/pintle-dev/pintle/gitwriter/mirror"
+	"github.com/pintle-dev/pintle/reconcile"
+)
+
+// kindOf is whose API the repository's server speaks, as the spec says or the host.
+func kindOf(spec v1alpha1.ManifestRepositorySpec) forge.Kind {
+	named := v1alpha1.Forge("")
+	if spec.PullRequest != nil {
+		named = spec.PullRequest.Forge
+	}
+	return cmp.Or(forge.Kind(named), forge.KindOf(spec.URL))
+}
+
+// requestsRefusal says why no pull requests can be opened, or nothing.
+func requestsRefusal(spec v1alpha1.ManifestRepositorySpec) string {
+	u, err := url.Parse(spec.URL)
+	switch {
+	case spec.Mode != v1alpha1.ModePullRequest:
+		return ""
+	case err != nil || u.Scheme != "https" && u.Scheme != "http":
+		return "spec.url: mode PullRequest needs an https URL, by which the forge's API is found"
+	case kindOf(spec) == "":
+		return fmt.Sprintf("spec.pullRequest.forge: it is not known whose API %s speaks: set it to GitHub, GitLab or Gitea", u.Host)
+	case spec.Credentials == nil:
+		return "spec.credentials: pull requests can't be opened without a login: name a Secret with a token"
+	}
+	return ""
+}
+
+// propose lets the engine propose or push, as the spec says. The forge is kept, with
+// what was read there, while the login is the same.
+func (o *opened) propose(spec v1alpha1.ManifestRepositorySpec, auth mirror.Auth) error {
+	if spec.Mode != v1alpha1.ModePullRequest {
+		o.forge = nil
+		o.engine.Propose(nil)
+		return nil
+	}
+	if o.forge == nil || o.auth != auth || kindOf(o.spec) != kindOf(spec) {
+		var err error
+		o.forge, err = forge.New(spec.URL, kindOf(spec), forge.Auth{Username: auth.Username, Password: auth.Password, RootCAs: auth.RootCAs})
+		if err != nil {
+			return err
+		}
+		o.auth, o.spec.PullRequest = auth, spec.PullRequest
+	}
+	how := &reconcile.PullRequests{Forge: o.forge}
+	if r := spec.PullRequest; r != nil {
+		how.Grouping, how.Labels, how.Reviewers = r.Grouping, r.Labels, r.Reviewers
+	}
+	o.engine.Propose(how)
+	return nil
+}
