@@ -18,10 +18,17 @@ import (
 // planned moves one field of a file from an old value to a new one.
 func planned(file string, old, with ledger.Value) gitwriter.Planned {
 	field := manifest.Field{File: file, Line: 7, Value: "r/app:" + string(old)}
-	return gitwriter.Planned{Image: "r/app", Updates: []gitwriter.Update{{
-		Slot: gitwriter.Slot{Policy: "prod/app", Value: old}, New: with, Wrote: with, Revision: 3, Cause: "schedule",
+	return composed(gitwriter.Planned{Updates: []gitwriter.Update{{
+		Image: "r/app", Slot: gitwriter.Slot{Policy: "prod/app", Value: old}, New: with, Wrote: with, Revision: 3, Cause: "schedule",
 		Changes: []manifest.Change{{Field: field, New: "r/app:" + string(with)}},
-	}}}
+	}}})
+}
+
+func composed(p gitwriter.Planned) gitwriter.Planned {
+	if err := p.Compose(nil, nil); err != nil {
+		panic(err) // There is no template.
+	}
+	return p
 }
 
 func TestRequestText(t *testing.T) {
@@ -54,7 +61,8 @@ func TestRequestTextOfHostileValues(t *testing.T) {
 		t.Errorf("outside of code, -@sha256 may be taken for a name:\n%s", text.Body)
 	}
 	long := planned(strings.Repeat("x", 5000), "1.0.0", "1.1.0")
-	long.Image = strings.Repeat("y", 1000) + " @ada #1"
+	long.Updates[0].Image = strings.Repeat("y", 1000) + " @ada #1"
+	long = composed(long)
 	var many []gitwriter.Planned
 	for range 500 {
 		many = append(many, long)

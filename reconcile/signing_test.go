@@ -40,7 +40,7 @@ func TestSignedCommits(t *testing.T) {
 	for name, s := range signers.All(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := grouped(t)
+			w := groupedWorld(t)
 			commits := reconcile.Commits{Keys: keysOf(t, s)}
 			w.with(commits)
 			if err := s.Verify(t, w.repo.Dir, "main", "main~1"); err != nil {

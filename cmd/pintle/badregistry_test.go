@@ -59,7 +59,7 @@ func TestBadRegistries(t *testing.T) {
 		"cut JSON":      {fault: tagList(`{"name":"app","tags":["1.0.0","1.1`), reason: reconcile.Failed, message: "cannot list tags of " + p.front + "/app"},
 		"shorter list":  {fault: tagList(`{"name":"app","tags":["1.0.0"]}`), holds: "1.1.0", reason: reconcile.DowngradeRefused, message: "prod/app stays at 1.1.0"},
 		"no match":      {fault: tagList(`{"name":"app","tags":["0.1.0","nightly"]}`), reason: reconcile.NoMatch, message: "none of the 2 tags"},
-		"no such image": {fault: tagList(`{"name":"app","tags":["9.9.9"]}`), reason: reconcile.NoMatch, message: "the registry lists it, but has no image for it"},
+		"no such image": {fault: tagList(`{"name":"app","tags":["9.9.9"]}`), reason: reconcile.NoMatch, message: "the registry lists it and has no image of it"},
 		"hostile tags":  {fault: tagList(`{"name":"app","tags":["2.0.0\n\u001b[31m","3.0.0@x"]}`), reason: reconcile.NoMatch, message: "none of the 2 tags"},
 		"wrong realm":   {fault: answer(401, map[string]string{"WWW-Authenticate": `Bearer realm="http://169.254.169.254/token?p=` + imagePassword + `"`}, ""), reason: reconcile.Failed, message: "cannot list tags of"},
 	}
