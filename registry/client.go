@@ -252,15 +252,16 @@ func (a *ask) do(ctx context.Context, method, path string, accept []string) (*re
 			a.host.welcome(login, a.repository, resp.status)
 			return resp, nil
 		}
-		anew := false
-		if after, anew = a.host.rejected(login, a.repository, resp.status, a.pass.number, renewed); anew {
+		next, anew := a.host.rejected(login, a.repository, resp.status, a.pass.number, renewed)
+		switch {
+		case anew:
 			renewed = true
 			a.pass.challenges.forget(a.host.wire.host, func(c *transport.Challenge) bool { return c == challenge && !login.isToken() })
-		}
-		if after == nil && !anew {
+		case next == nil:
 			resp.logins = login.tried
 			return resp, nil
 		}
+		after = next
 	}
 }
 

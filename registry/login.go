@@ -70,10 +70,8 @@ func (h *host) challenge(ctx context.Context, repository string) (*transport.Cha
 func (h *host) grant(ctx context.Context, challenge *transport.Challenge, repository string, pass int64, after *grant) (*grant, error) {
 	over := func(g *grant) bool { return g == after || g.expired(time.Now()) }
 	return h.grants.getUnless(ctx, repository, over, func() (*grant, error) {
-		logins, tried, err := []login(nil), 0, error(nil)
-		if after != nil {
-			logins, tried = after.rest, after.tried
-		} else if logins, err = h.logins(ctx, repository); err != nil {
+		logins, tried, err := h.next(ctx, repository, after)
+		if err != nil {
 			return nil, err
 		}
 		g, err := h.open(ctx, challenge, repository, logins)
@@ -83,6 +81,15 @@ func (h *host) grant(ctx context.Context, challenge *transport.Challenge, reposi
 		g.pass, g.tried = pass, g.tried+tried
 		return g, nil
 	})
+}
+
+// next are the logins that are left to try after one that was refused, and how many were.
+func (h *host) next(ctx context.Context, repository string, after *grant) (left []login, tried int, err error) {
+	if after != nil {
+		return after.rest, after.tried, nil
+	}
+	left, err = h.logins(ctx, repository)
+	return left, 0, err
 }
 
 // open takes the first login that the token service does not refuse.

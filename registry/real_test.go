@@ -82,8 +82,8 @@ func TestDistributionsRegistryWithALogin(t *testing.T) {
 	client := registry.New(registry.Options{PlainHTTP: []string{host}})
 	for _, c := range []struct{ name, config string }{
 		{"nobody", `{}`},
-		{"somebody else", dockerConfig(host, "ann", "wrong-"+secret)},
-		{"elsewhere", dockerConfig("elsewhere.example", "ann", secret)},
+		{"somebody else", dockerConfig(host, "wrong-"+secret)},
+		{"elsewhere", dockerConfig("elsewhere.example", secret)},
 		{"a broken configuration", `{"auths": "` + secret + `"`},
 	} {
 		writeConfig(t, folder, c.config)
@@ -94,7 +94,7 @@ func TestDistributionsRegistryWithALogin(t *testing.T) {
 			t.Errorf("the message is %v", err)
 		}
 	}
-	writeConfig(t, folder, dockerConfig(host, "ann", secret))
+	writeConfig(t, folder, dockerConfig(host, secret))
 	pass := client.Pass() // of the same client: no restart
 	if tags, err := pass.Tags(t.Context(), host+"/x"); err != nil || len(tags) != 1 {
 		t.Errorf("got %v, %v", tags, err)
@@ -104,8 +104,8 @@ func TestDistributionsRegistryWithALogin(t *testing.T) {
 	}
 }
 
-func dockerConfig(host, username, password string) string {
-	return fmt.Sprintf(`{"auths":{%q:{"auth":%q}}}`, host, base64.StdEncoding.EncodeToString([]byte(username+":"+password)))
+func dockerConfig(host, password string) string {
+	return fmt.Sprintf(`{"auths":{%q:{"auth":%q}}}`, host, base64.StdEncoding.EncodeToString([]byte("ann:"+password)))
 }
 
 func writeConfig(t *testing.T, folder, config string) {

@@ -203,6 +203,23 @@ func passedStatus(repository *v1alpha1.ManifestRepository, report *reconcile.Rep
 	for _, p := range report.Problems[:min(maxProblems, len(report.Problems))] {
 		s.Problems = append(s.Problems, v1alpha1.Problem{File: clip(p.File), Line: int32(min(p.Line, 1<<30)), Message: clip(p.Message)}) //nolint:gosec // bounded
 	}
+	c := conditions{&s.Conditions, repository.Generation, now}
+	c.remove(v1alpha1.ConditionStalled)
+	stops := suspended || repository.Spec.Suspend
+	c.written(report, suspended, stops)
+	switch {
+	case stops:
+		c.set(v1alpha1.ConditionReady, true, reasonSuspended, "nothing is written while it is suspended")
+	case len(report.Problems) > 0:
+		c.set(v1alpha1.ConditionReady, true, reasonProblems, problemsWords(report.Problems))
+	default:
+		c.set(v1alpha1.ConditionReady, true, reasonSynced, fmt.Sprintf("%d policies with %d fields are looked after", s.Counts.Policies, s.Counts.Fields))
+	}
+	return s
+}
+
+// written says whether all that is due stands in Git.
+func (c conditions) written(report *reconcile.Report, suspended, stops bool) {
 	waiting, proposed, later := 0, 0, ""
 	for _, p := range report.Settled {
 		if p.Reason == reconcile.Due || p.Reason == reconcile.WindowClosed {
@@ -213,11 +230,8 @@ func passedStatus(repository *v1alpha1.ManifestRepository, report *reconcile.Rep
 			proposed++
 		}
 	}
-	c := conditions{&s.Conditions, repository.Generation, now}
-	c.remove(v1alpha1.ConditionStalled)
-	stops := suspended || repository.Spec.Suspend
 	switch {
-	case stops && suspended:
+	case suspended:
 		c.set(v1alpha1.ConditionWritten, waiting == 0, reasonSuspended, fmt.Sprintf("the controller is suspended (--suspend): %d policies wait", waiting))
 	case stops:
 		c.set(v1alpha1.ConditionWritten, waiting == 0, reasonSuspended, fmt.Sprintf("spec.suspend is true: %d policies wait", waiting))
@@ -228,15 +242,6 @@ func passedStatus(repository *v1alpha1.ManifestRepository, report *reconcile.Rep
 	default:
 		c.set(v1alpha1.ConditionWritten, true, reasonSynced, "all that is due is written")
 	}
-	switch {
-	case stops:
-		c.set(v1alpha1.ConditionReady, true, reasonSuspended, "nothing is written while it is suspended")
-	case len(report.Problems) > 0:
-		c.set(v1alpha1.ConditionReady, true, reasonProblems, problemsWords(report.Problems))
-	default:
-		c.set(v1alpha1.ConditionReady, true, reasonSynced, fmt.Sprintf("%d policies with %d fields are looked after", s.Counts.Policies, s.Counts.Fields))
-	}
-	return s
 }
 
 func problemsWords(problems []reconcile.Problem) string {

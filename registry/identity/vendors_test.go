@@ -151,7 +151,7 @@ func leadTo(address string) http.Handler {
 			w.WriteHeader(http.StatusBadRequest)
 			return
 		}
-		there, err := net.Dial("tcp", address) //nolint:noctx // ends with the connection
+		there, err := net.Dial("tcp", address)
 		if err != nil {
 			w.WriteHeader(http.StatusBadGateway)
 			return
