@@ -55,7 +55,7 @@ func TestRequestsOfNewest(t *testing.T) {
 	}
 	expect := func(engine *reconcile.Engine, what, tag string, want map[string]int) {
 		t.Helper()
-		report, err := engine.Sync(t.Context())
+		report, err := engine.Plan(t.Context()) // What is written is read for its origin, too.
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -151,7 +151,7 @@ func TestNeverDownByAList(t *testing.T) {
 		"an outage":                       {func(f *front) { f.says(list, 503, `{}`) }, reconcile.Failed, ""},
 		"the repository is gone":          {func(f *front) { f.says(list, 404, `{"errors":[{"code":"NAME_UNKNOWN"}]}`) }, reconcile.Failed, ""},
 		"the current tag was deleted":     {func(f *front) { f.lists("1.0.0", "1.1.0"); f.says("app/manifests/1.2.0", 404, `{}`) }, reconcile.DowngradeRefused, "ranks below it"},
-		"the selected tag has no content": {func(f *front) { f.says("app/manifests/1.2.0", 404, `{}`) }, reconcile.Failed, ""},
+		"the selected tag has no content": {func(f *front) { f.says("app/manifests/1.2.0", 404, `{}`) }, reconcile.DowngradeRefused, "1.2.0 can't be taken (the registry lists it and has no image of it)"},
 		"a page is missing": {func(f *front) {
 			f.answer(list, func(w http.ResponseWriter, r *http.Request) {
 				if r.URL.Query().Get("last") != "" {
