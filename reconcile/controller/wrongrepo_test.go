@@ -215,7 +215,8 @@ func TestWrongRepositories(t *testing.T) {
 		if got := git.count("/"+name) + locked.count("/"+name); got > tries*lookUps {
 			t.Errorf("%s: %d requests in %d tries", name, got, tries)
 		}
-		if got := asked.count("GET", "/secrets/git-"+name); got > tries {
+		// The policy's first answer is news, for which a login is read again.
+		if got := asked.count("GET", "/secrets/git-"+name); got > tries+1 {
 			t.Errorf("%s: its Secret was read %d times in %d tries", name, got, tries)
 		}
 	}
