@@ -4,6 +4,8 @@ package gitwriter
 
 import (
 	"context"
+	"crypto/sha256"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -35,7 +37,7 @@ type Proposal struct {
 // the last Update or push.
 func (r *Repository) ProposalTips() map[string]string {
 	tips := map[string]string{}
-	own := ProposalBranch(r.Branch(), "")
+	own := r.ProposalBranch("")
 	for name, tip := range r.mirror.Beside() {
 		if name == own || strings.HasPrefix(name, own+"/") {
 			tips[name] = tip.String()
@@ -49,12 +51,19 @@ func (r *Repository) ProposalBranches() []string {
 	return slices.Sorted(maps.Keys(r.ProposalTips()))
 }
 
-// ProposalBranch is the name of the branch for what is proposed under a key.
-func ProposalBranch(base, key string) string {
-	if key == "" {
-		return "pintle/" + base
+// ProposalBranch is the name of the branch for what is proposed under a key. Who works
+// on some paths alone has branches of its own: others may work on the rest, and each
+// would take back what the other proposed.
+func (r *Repository) ProposalBranch(key string) string {
+	name := "pintle/" + r.Branch()
+	if len(r.paths) > 0 {
+		sum := sha256.Sum256([]byte(strings.Join(slices.Sorted(slices.Values(r.paths)), "\x00")))
+		name += fmt.Sprintf("-%x", sum[:4])
 	}
-	return "pintle/" + base + "/" + key
+	if key != "" {
+		name += "/" + key
+	}
+	return name
 }
 
 // Proposal reads a branch of Pintle's own. What was read of a tip is kept.

@@ -109,7 +109,7 @@ func (e *Engine) group(d *decision) ([]group, error) {
 		}
 		d.refuse(refused)
 		if len(kept) > 0 {
-			groups = append(groups, group{gitwriter.ProposalBranch(e.repo.Branch(), key), kept, contents})
+			groups = append(groups, group{e.repo.ProposalBranch(key), kept, contents})
 		}
 	}
 	return groups, nil

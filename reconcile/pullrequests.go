@@ -127,7 +127,7 @@ func (e *Engine) readRequests(ctx context.Context) error {
 	}
 	known := e.requests.closed
 	e.requests = requests{open: map[string]forge.Request{}, closed: map[int]closed{}}
-	own := gitwriter.ProposalBranch(e.repo.Branch(), "")
+	own := e.repo.ProposalBranch("")
 	for _, r := range all {
 		switch {
 		case r.Branch != own && !strings.HasPrefix(r.Branch, own+"/"), r.State == forge.Merged:
