@@ -104,6 +104,17 @@ func (r *Repository) keep(branch string, tip plumbing.Hash, commits []*object.Co
 	return p
 }
 
+// NotBy is a commit that somebody else made, although it looks like one of Pintle's; its
+// Commit is empty where there is none.
+func (p Proposal) NotBy(name, email string) Author {
+	for _, c := range p.commits {
+		if c.Author.Name != name || c.Author.Email != email {
+			return Author{Commit: c.Hash.String(), Name: c.Committer.Name, When: c.Committer.When}
+		}
+	}
+	return Author{}
+}
+
 // readProposal is what was read of a branch while the head was at one commit.
 type readProposal struct {
 	Proposal
@@ -122,7 +133,7 @@ func (r *Repository) Propose(ctx context.Context, p Proposal, plan []Planned, co
 	if len(p.commits) == len(plan) {
 		author.When = p.commits[0].Author.When
 		_, commits, err := r.draft(plan, contents, author, nil)
-		if err != nil || alike(commits, p.commits) {
+		if err != nil || alike(commits, p.commits) && r.signedAsNow(p.commits) {
 			return nil, err
 		}
 		author.When = now

@@ -44,6 +44,10 @@ func TestPullRequests(t *testing.T) {
 		"meanwhile":  mergedMeanwhile,
 		"protected":  protected,
 		"beside":     besideEachOther,
+		"amended":    amended,
+		"signed":     signedLater,
+		"frozen":     frozenMeanwhile,
+		"capitals":   supersededInCapitals,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -3,9 +3,11 @@
 package reconcile_test
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 
+	"github.com/pintle-dev/pintle/fixtures/signers"
 	"github.com/pintle-dev/pintle/reconcile"
 )
 
@@ -36,4 +38,60 @@ func besideEachOther(t *testing.T, f *forged) {
 			t.Errorf("request %d is %+v, want it %s", number, p, state)
 		}
 	}
+}
+
+// What somebody made of Pintle's commit under a name of their own is theirs. Another
+// author for Pintle's commits makes none of the old ones somebody's.
+func amended(t *testing.T, f *forged) {
+	f.pass(reconcile.Proposed)
+	f.commits.Author = reconcile.Signature{Name: "Bot", Email: "bot@example.com"}
+	f.push(f.name, "1.2.0")
+	if f.pass(reconcile.Proposed); f.holds(own) != "1.2.0" {
+		t.Error("with another author the branch stays as it is")
+	}
+	u := f.clone()
+	u.git("checkout", "--quiet", own)
+	u.write("NOTES", "by hand\n")
+	u.git("add", "--all")
+	u.git("commit", "--quiet", "--amend", "--no-edit", "--reset-author")
+	u.git("push", "--quiet", "--force", "origin", "HEAD")
+	theirs := f.tip(own)
+	f.push(f.name, "1.3.0")
+	report := f.pass(reconcile.Proposed)
+	if f.tip(own) != theirs || len(report.Problems) != 1 || !strings.Contains(report.Problems[0].Message, theirs[:9]) {
+		t.Errorf("the branch is at %s, want %s; the problems are %+v", f.tip(own), theirs, report.Problems)
+	}
+}
+
+// What was proposed before commits were signed is signed then, once.
+func signedLater(t *testing.T, f *forged) {
+	f.pass(reconcile.Proposed)
+	for _, s := range signers.All(t) {
+		f.commits.Keys = keysOf(t, s)
+		f.pass(reconcile.Proposed)
+		if err := s.Verify(t, f.clone().dir, "origin/"+own); err != nil {
+			t.Errorf("not signed: %v", err)
+		}
+	}
+}
+
+// A request that is open when the time for writing ends stays, and is no problem.
+func frozenMeanwhile(t *testing.T, f *forged) {
+	f.pass(reconcile.Proposed)
+	tip := f.tip(own)
+	f.pace.Frozen = "when it thaws"
+	f.person(func(u user) { u.write("README", "more\n") }, "More")
+	report := f.pass(reconcile.WindowClosed)
+	if p := f.pull(1); p.State != "open" || f.tip(own) != tip || len(report.Problems) > 0 {
+		t.Errorf("the request is %+v, the problems are %+v", p, report.Problems)
+	}
+}
+
+// GitHub gives a request the label that is there, in whatever case.
+func supersededInCapitals(t *testing.T, f *forged) {
+	f.pass(reconcile.Proposed)
+	f.api(http.MethodPost, "/labels", map[string]any{"name": "Superseded", "color": "#aaaaaa"}, nil)
+	f.api(http.MethodPost, "/issues/1/labels", map[string]any{"labels": []string{"Superseded"}}, nil)
+	f.close(1)
+	f.pass(reconcile.Proposed)
 }
