@@ -3,8 +3,10 @@
 package reconcile
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"maps"
 	"regexp"
@@ -39,6 +41,7 @@ func (e *Engine) bringAbout(ctx context.Context, d *decision) ([]Commit, error) 
 		return nil, err
 	}
 	var commits []Commit
+	var refused error // the first one
 	for _, g := range groups {
 		p, err := e.repo.Proposal(ctx, g.branch)
 		if err != nil {
@@ -54,12 +57,24 @@ func (e *Engine) bringAbout(ctx context.Context, d *decision) ([]Commit, error) 
 			return nil, err
 		}
 		commits = append(commits, pushed...)
-		if request, err = e.tell(ctx, g); err != nil {
+		request, err = e.tell(ctx, g)
+		if isRefusal(err) {
+			refused = cmp.Or(refused, err)
+			continue
+		}
+		if err != nil {
 			return nil, err
 		}
 		d.inRequest(g, request)
 	}
-	return commits, nil
+	return commits, refused
+}
+
+// isRefusal tells whether an error may be about one request alone, such as a reviewer
+// whom nobody knows. The others are not to wait for it.
+func isRefusal(err error) bool {
+	known, ok := errors.AsType[*forge.Error](err)
+	return ok && (known.Kind == forge.Refused || known.Kind == forge.NotFound)
 }
 
 // proposeGroup brings a branch up to date.

@@ -44,6 +44,7 @@ func TestPullRequests(t *testing.T) {
 		"meanwhile":  mergedMeanwhile,
 		"protected":  protected,
 		"beside":     besideEachOther,
+		"reviewer":   unknownReviewer,
 		"amended":    amended,
 		"signed":     signedLater,
 		"frozen":     frozenMeanwhile,

@@ -95,3 +95,19 @@ func supersededInCapitals(t *testing.T, f *forged) {
 	f.close(1)
 	f.pass(reconcile.Proposed)
 }
+
+// What a forge refuses of one request does not keep the others waiting.
+func unknownReviewer(t *testing.T, f *forged) {
+	f.push("two", "1.0.0", "1.1.0")
+	f.person(func(u user) {
+		u.write("policies/two.yaml", f.policy("two", "two"))
+		u.write("apps/two.yaml", f.deployment("two", "two:1.0.0", "two"))
+	}, "Two")
+	f.how.Grouping, f.how.Reviewers = "Policy", []string{"nobody"}
+	_, err := f.process().Sync(t.Context())
+	if err == nil || !strings.HasPrefix(err.Error(), "cannot ask for reviews of pull request #1 ") || f.pulls() != 2 {
+		t.Errorf("%d requests are open, and the error is %v", f.pulls(), err)
+	}
+	f.how.Reviewers = nil
+	f.pass(reconcile.Proposed)
+}
