@@ -4,6 +4,8 @@ package gitwriter
 
 import (
 	"context"
+	"crypto/sha256"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -35,7 +37,7 @@ type Proposal struct {
 // the last Update or push.
 func (r *Repository) ProposalTips() map[string]string {
 	tips := map[string]string{}
-	own := ProposalBranch(r.Branch(), "")
+	own := r.ProposalBranch("")
 	for name, tip := range r.mirror.Beside() {
 		if name == own || strings.HasPrefix(name, own+"/") {
 			tips[name] = tip.String()
@@ -49,12 +51,19 @@ func (r *Repository) ProposalBranches() []string {
 	return slices.Sorted(maps.Keys(r.ProposalTips()))
 }
 
-// ProposalBranch is the name of the branch for what is proposed under a key.
-func ProposalBranch(base, key string) string {
-	if key == "" {
-		return "pintle/" + base
+// ProposalBranch is the name of the branch for what is proposed under a key. Who works
+// on some paths alone has branches of its own: others may work on the rest, and each
+// would take back what the other proposed.
+func (r *Repository) ProposalBranch(key string) string {
+	name := "pintle/" + r.Branch()
+	if len(r.paths) > 0 {
+		sum := sha256.Sum256([]byte(strings.Join(slices.Sorted(slices.Values(r.paths)), "\x00")))
+		name += fmt.Sprintf("-%x", sum[:4])
 	}
-	return "pintle/" + base + "/" + key
+	if key != "" {
+		name += "/" + key
+	}
+	return name
 }
 
 // Proposal reads a branch of Pintle's own. What was read of a tip is kept.
@@ -95,6 +104,17 @@ func (r *Repository) keep(branch string, tip plumbing.Hash, commits []*object.Co
 	return p
 }
 
+// NotBy is a commit that somebody else made, although it looks like one of Pintle's; its
+// Commit is empty where there is none.
+func (p Proposal) NotBy(name, email string) Author {
+	for _, c := range p.commits {
+		if c.Author.Name != name || c.Author.Email != email {
+			return Author{Commit: c.Hash.String(), Name: c.Committer.Name, When: c.Committer.When}
+		}
+	}
+	return Author{}
+}
+
 // readProposal is what was read of a branch while the head was at one commit.
 type readProposal struct {
 	Proposal
@@ -113,7 +133,7 @@ func (r *Repository) Propose(ctx context.Context, p Proposal, plan []Planned, co
 	if len(p.commits) == len(plan) {
 		author.When = p.commits[0].Author.When
 		_, commits, err := r.draft(plan, contents, author, nil)
-		if err != nil || alike(commits, p.commits) {
+		if err != nil || alike(commits, p.commits) && r.signedAsNow(p.commits) {
 			return nil, err
 		}
 		author.When = now

@@ -3,7 +3,10 @@
 package gitwriter
 
 import (
+	"slices"
+
 	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/object"
 
 	"github.com/pintle-dev/pintle/gitwriter/mirror"
 	"github.com/pintle-dev/pintle/gitwriter/signing"
@@ -46,6 +49,15 @@ func (r *Repository) countsSigned() func(claim int) bool {
 		return func(claim int) bool { return older[claim] || r.isSigned(claim) }
 	}
 	return all
+}
+
+// signedAsNow tells whether the signatures of proposed commits would let them count;
+// where nothing is signed, all do.
+func (r *Repository) signedAsNow(commits []*object.Commit) bool {
+	return r.sign() == nil || !slices.ContainsFunc(commits, func(c *object.Commit) bool {
+		text, err := mirror.Unsigned(c)
+		return err != nil || !r.keys.Verify(text, c.PGPSignature)
+	})
 }
 
 // isSigned tells whether a claim is signed with a key that counts.

@@ -3,8 +3,10 @@
 package reconcile
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"maps"
 	"regexp"
@@ -39,13 +41,14 @@ func (e *Engine) bringAbout(ctx context.Context, d *decision) ([]Commit, error) 
 		return nil, err
 	}
 	var commits []Commit
+	var refused error // the first one
 	for _, g := range groups {
 		p, err := e.repo.Proposal(ctx, g.branch)
 		if err != nil {
 			return nil, err
 		}
 		request, open := e.requests.open[g.branch]
-		if why := d.keeps(p, open); why != "" {
+		if why := e.keeps(d, p, open); why != "" {
 			d.wait(g, request, why)
 			continue
 		}
@@ -54,12 +57,24 @@ func (e *Engine) bringAbout(ctx context.Context, d *decision) ([]Commit, error) 
 			return nil, err
 		}
 		commits = append(commits, pushed...)
-		if request, err = e.tell(ctx, g); err != nil {
+		request, err = e.tell(ctx, g)
+		if isRefusal(err) {
+			refused = cmp.Or(refused, err)
+			continue
+		}
+		if err != nil {
 			return nil, err
 		}
 		d.inRequest(g, request)
 	}
-	return commits, nil
+	return commits, refused
+}
+
+// isRefusal tells whether an error may be about one request alone, such as a reviewer
+// whom nobody knows. The others are not to wait for it.
+func isRefusal(err error) bool {
+	known, ok := errors.AsType[*forge.Error](err)
+	return ok && (known.Kind == forge.Refused || known.Kind == forge.NotFound)
 }
 
 // proposeGroup brings a branch up to date.
@@ -109,7 +124,7 @@ func (e *Engine) group(d *decision) ([]group, error) {
 		}
 		d.refuse(refused)
 		if len(kept) > 0 {
-			groups = append(groups, group{gitwriter.ProposalBranch(e.repo.Branch(), key), kept, contents})
+			groups = append(groups, group{e.repo.ProposalBranch(key), kept, contents})
 		}
 	}
 	return groups, nil
@@ -153,7 +168,7 @@ func (e *Engine) closeLeft(ctx context.Context, d *decision, groups []group) err
 	for _, branch := range slices.Compact(branches) {
 		request, open := e.requests.open[branch]
 		// One with the label is one that a process did not live to close.
-		half := open && slices.Contains(request.Labels, Superseded)
+		half := open && isSuperseded(request)
 		if wanted[branch] && !half || !open && !inTheWay(branch) {
 			continue
 		}
@@ -172,10 +187,7 @@ func (e *Engine) closeOne(ctx context.Context, d *decision, branch string, wante
 	if err != nil {
 		return err
 	}
-	if why := d.keeps(p, open); why != "" {
-		if !wanted {
-			d.problems = append(d.problems, Problem{Message: why})
-		}
+	if e.keeps(d, p, open) != "" {
 		return nil
 	}
 	if open {
@@ -192,7 +204,7 @@ func (e *Engine) closeOne(ctx context.Context, d *decision, branch string, wante
 // supersede closes a request so that it is no veto: the label is there before.
 func (e *Engine) supersede(ctx context.Context, request forge.Request) error {
 	at := e.config.PullRequests.Forge
-	if !slices.Contains(request.Labels, Superseded) {
+	if !isSuperseded(request) {
 		if err := at.Label(ctx, request.Number, []string{Superseded}); err != nil {
 			return err
 		}
@@ -238,10 +250,12 @@ func (e *Engine) tell(ctx context.Context, g group) (forge.Request, error) {
 }
 
 // keeps says why a branch, which a request may be open for, is to stay as it is, or
-// nothing.
-func (d *decision) keeps(p gitwriter.Proposal, open bool) string {
-	if c := p.Foreign; c.Commit != "" {
-		return fmt.Sprintf("branch %s has commit %s, which Pintle did not make and does not overwrite: merge it, or close the request and delete the branch", p.Branch, c.Commit[:9])
+// nothing. That somebody's commit is on it is a problem; that it is not the time is none.
+func (e *Engine) keeps(d *decision, p gitwriter.Proposal, open bool) string {
+	if c := e.foreign(p); c.Commit != "" {
+		why := fmt.Sprintf("branch %s has commit %s, which Pintle did not make and does not overwrite: merge it, or close the request and delete the branch", p.Branch, c.Commit[:9])
+		d.problems = append(d.problems, Problem{Message: why})
+		return why
 	}
 	if !open {
 		return ""
@@ -254,6 +268,17 @@ func (d *decision) keeps(p gitwriter.Proposal, open bool) string {
 		}
 	}
 	return ""
+}
+
+// foreign is a commit on a branch that somebody else made. By another author than is
+// configured it is one too, unless a request was finished for it: the author was another
+// one then.
+func (e *Engine) foreign(p gitwriter.Proposal) gitwriter.Author {
+	if p.Foreign.Commit != "" || e.requests.finished[p.Tip] {
+		return p.Foreign
+	}
+	author := e.config.Commits.Author
+	return p.NotBy(author.Name, author.Email)
 }
 
 // waits tells whether it may be that what was proposed is still wanted: nothing can be
@@ -288,9 +313,6 @@ func (d *decision) inRequest(g group, r forge.Request) {
 
 // wait takes note that a branch stays as it is, and why.
 func (d *decision) wait(g group, r forge.Request, why string) {
-	if r.Number > 0 {
-		d.problems = append(d.problems, Problem{Message: why})
-	}
 	d.verdicts(g.plan, func(o *outcome, _ decide.Verdict) decide.Verdict {
 		if r.Number == 0 {
 			return decide.Verdict{Reason: Failed, Message: "it can't be proposed: " + why}

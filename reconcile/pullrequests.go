@@ -47,6 +47,8 @@ type requests struct {
 	open map[string]forge.Request
 	// closed are those that a person closed without merging, by number.
 	closed map[int]closed
+	// finished are the commits that requests were finished for, whatever became of them.
+	finished map[string]bool
 	// quiet is the state of the repository in which there was no open request and
 	// nothing due: nobody need be asked while it lasts.
 	quiet string
@@ -126,14 +128,15 @@ func (e *Engine) readRequests(ctx context.Context) error {
 		return err
 	}
 	known := e.requests.closed
-	e.requests = requests{open: map[string]forge.Request{}, closed: map[int]closed{}}
-	own := gitwriter.ProposalBranch(e.repo.Branch(), "")
+	e.requests = requests{open: map[string]forge.Request{}, closed: map[int]closed{}, finished: map[string]bool{}}
+	own := e.repo.ProposalBranch("")
 	for _, r := range all {
+		e.requests.finished[finishedFor(r.Text.Body)] = true
 		switch {
 		case r.Branch != own && !strings.HasPrefix(r.Branch, own+"/"), r.State == forge.Merged:
 		case r.State == forge.Open:
 			e.requests.open[r.Branch] = r
-		case slices.Contains(r.Labels, Superseded):
+		case isSuperseded(r):
 		case known[r.Number].request.Ended.Equal(r.Ended) && known[r.Number].trailers != nil:
 			e.requests.closed[r.Number] = known[r.Number]
 		default:
@@ -223,6 +226,11 @@ func (o *outcome) decline(t ledger.Trailer, r forge.Request) {
 		o.record.Vetoes = append(slices.Clone(o.record.Vetoes), t.New)
 	}
 	o.record.Back = true
+}
+
+// isSuperseded knows the label in any case: to GitHub, it is one label.
+func isSuperseded(r forge.Request) bool {
+	return slices.ContainsFunc(r.Labels, func(label string) bool { return strings.EqualFold(label, Superseded) })
 }
 
 // called is a request for people.

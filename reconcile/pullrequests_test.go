@@ -43,6 +43,12 @@ func TestPullRequests(t *testing.T) {
 		"grouped":    grouped,
 		"meanwhile":  mergedMeanwhile,
 		"protected":  protected,
+		"beside":     besideEachOther,
+		"reviewer":   unknownReviewer,
+		"amended":    amended,
+		"signed":     signedLater,
+		"frozen":     frozenMeanwhile,
+		"capitals":   supersededInCapitals,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

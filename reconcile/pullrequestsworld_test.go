@@ -112,7 +112,11 @@ type forged struct {
 	how   reconcile.PullRequests
 	// mute: processes get no answer from the registry.
 	mute bool
-	last *reconcile.Engine
+	// paths, commits and pace are the next process's.
+	paths   []string
+	commits reconcile.Commits
+	pace    reconcile.Pace
+	last    *reconcile.Engine
 }
 
 // newForged makes a repository of its own with one policy and one field at 1.0.0.
@@ -172,7 +176,8 @@ func (f *forged) process() *reconcile.Engine {
 	}
 	how := f.how
 	how.Forge = api
-	config := reconcile.Config{Repo: at, Git: reconcile.GitAuth{Username: "ada", Password: f.forge.Token}, PullRequests: &how}
+	config := reconcile.Config{Repo: at, Git: reconcile.GitAuth{Username: "ada", Password: f.forge.Token}, PullRequests: &how,
+		Paths: f.paths, Commits: f.commits, Pace: f.pace}
 	if !f.mute {
 		config.Registry = registry.Options{PlainHTTP: []string{f.registry}}
 	}

@@ -35,6 +35,16 @@ func (s Sign) sign(c *object.Commit, into plumbing.EncodedObject) error {
 	return err
 }
 
+// Unsigned is the text of a commit that its signature is for.
+func Unsigned(c *object.Commit) ([]byte, error) {
+	o := &plumbing.MemoryObject{}
+	if err := c.EncodeWithoutSignature(o); err != nil {
+		return nil, fmt.Errorf("cannot read commit %s: %w", c.Hash, err)
+	}
+	text, err := content(o)
+	return []byte(text), err
+}
+
 func content(o plumbing.EncodedObject) (string, error) {
 	r, err := o.Reader()
 	if err != nil {

@@ -4,6 +4,7 @@ package controller
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"net/url"
 
@@ -38,6 +39,9 @@ func requestsRefusal(spec v1alpha1.ManifestRepositorySpec) string {
 	return ""
 }
 
+// errAppRequests: a GitHub App has no user, by which its own requests are known.
+var errAppRequests = errors.New("cannot open pull requests as a GitHub App: put a token of a user of its own into the Secret of spec.credentials")
+
 // propose lets the engine propose or push, as the spec says. The forge is kept, with
 // what was read there, while the login is the same.
 func (o *opened) propose(spec v1alpha1.ManifestRepositorySpec, auth mirror.Auth) error {
@@ -45,6 +49,9 @@ func (o *opened) propose(spec v1alpha1.ManifestRepositorySpec, auth mirror.Auth)
 		o.forge = nil
 		o.engine.Propose(nil)
 		return nil
+	}
+	if auth.App.ID != "" {
+		return errAppRequests
 	}
 	if o.forge == nil || o.auth != auth || kindOf(o.spec) != kindOf(spec) {
 		var err error
