@@ -124,20 +124,22 @@ type readProposal struct {
 
 func sameSignature(a, b object.Signature) bool { return a.Name == b.Name && a.Email == b.Email }
 
-// Propose puts the commits that Edit returned, with the texts that Compose gave them, on top of the head onto a branch of
-// Pintle's own, in place of what the branch held as p. Where it holds just that, it
-// sends nothing, and no ids are returned. A *mirror.RaceError means that the branch is
-// not as p tells any more.
+// Proposes tells whether a branch of Pintle's own, as p tells, holds the commits that
+// Edit returned and Compose gave texts already.
+func (r *Repository) Proposes(p Proposal, plan []Planned, contents []map[string][]byte, name, email string) (bool, error) {
+	if len(p.commits) != len(plan) {
+		return false, nil
+	}
+	author := object.Signature{Name: name, Email: email, When: p.commits[0].Author.When}
+	_, commits, err := r.draft(plan, contents, author, nil)
+	return err == nil && alike(commits, p.commits) && r.signedAsNow(p.commits), err
+}
+
+// Propose puts the commits that Edit returned, with the texts that Compose gave them,
+// on top of the head onto a branch of Pintle's own, in place of what the branch held as
+// p. A *mirror.RaceError means that the branch is not as p tells any more.
 func (r *Repository) Propose(ctx context.Context, p Proposal, plan []Planned, contents []map[string][]byte, name, email string, now time.Time) (ids []string, err error) {
 	author := object.Signature{Name: name, Email: email, When: now}
-	if len(p.commits) == len(plan) {
-		author.When = p.commits[0].Author.When
-		_, commits, err := r.draft(plan, contents, author, nil)
-		if err != nil || alike(commits, p.commits) && r.signedAsNow(p.commits) {
-			return nil, err
-		}
-		author.When = now
-	}
 	draft, commits, err := r.draft(plan, contents, author, r.sign())
 	if err != nil {
 		return nil, err

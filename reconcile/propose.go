@@ -80,6 +80,11 @@ func isRefusal(err error) bool {
 // proposeGroup brings a branch up to date.
 func (e *Engine) proposeGroup(ctx context.Context, d *decision, g group, p gitwriter.Proposal) ([]Commit, error) {
 	author := e.config.Commits.Author
+	d.compose(ctx, task{}, g.plan, e.config.Commits.Template) // without origins, for which registries are asked
+	holds, err := e.repo.Proposes(p, g.plan, g.contents, author.Name, author.Email)
+	if err != nil || holds {
+		return nil, err
+	}
 	d.compose(ctx, task{write: true}, g.plan, e.config.Commits.Template)
 	ids, err := e.repo.Propose(ctx, p, g.plan, g.contents, author.Name, author.Email, e.config.Now())
 	if err != nil {

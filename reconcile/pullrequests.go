@@ -140,19 +140,30 @@ func (e *Engine) readRequests(ctx context.Context) error {
 		case known[r.Number].request.Ended.Equal(r.Ended) && known[r.Number].trailers != nil:
 			e.requests.closed[r.Number] = known[r.Number]
 		default:
-			c := closed{request: r, trailers: []ledger.Trailer{}}
-			messages, err := e.config.PullRequests.Forge.Messages(ctx, r.Number)
+			trailers, err := e.proposedBy(ctx, r)
 			if err != nil {
 				return err
 			}
-			for _, m := range messages {
-				trailers, _ := ledger.Parse(m)
-				c.trailers = append(c.trailers, trailers...)
-			}
-			e.requests.closed[r.Number] = c
+			e.requests.closed[r.Number] = closed{r, trailers}
 		}
 	}
 	return nil
+}
+
+// proposedBy is what a request proposed. Its own text says so, and whoever may but commit
+// to its branch can't change that. Only where the text has no trailers, since they had
+// no room or somebody rewrote it, do the commits count.
+func (e *Engine) proposedBy(ctx context.Context, r forge.Request) ([]ledger.Trailer, error) {
+	if trailers, _ := ledger.Parse(strings.ReplaceAll(r.Text.Body, "\r\n", "\n")); len(trailers) > 0 {
+		return trailers, nil
+	}
+	messages, err := e.config.PullRequests.Forge.Messages(ctx, r.Number)
+	found := []ledger.Trailer{}
+	for _, m := range messages {
+		trailers, _ := ledger.Parse(m)
+		found = append(found, trailers...)
+	}
+	return found, err
 }
 
 // decline makes vetoes of what people closed, and judges again.

@@ -49,6 +49,7 @@ func TestPullRequests(t *testing.T) {
 		"signed":     signedLater,
 		"frozen":     frozenMeanwhile,
 		"capitals":   supersededInCapitals,
+		"planted":    plantedVeto,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/pintle-dev/pintle/fixtures/signers"
 	"github.com/pintle-dev/pintle/reconcile"
 )
@@ -60,6 +62,30 @@ func amended(t *testing.T, f *forged) {
 	report := f.pass(reconcile.Proposed)
 	if f.tip(own) != theirs || len(report.Problems) != 1 || !strings.Contains(report.Problems[0].Message, theirs[:9]) {
 		t.Errorf("the branch is at %s, want %s; the problems are %+v", f.tip(own), theirs, report.Problems)
+	}
+}
+
+// Whoever may but commit to a request's branch declines nothing of others by a trailer.
+func plantedVeto(t *testing.T, f *forged) {
+	f.push("two", "1.0.0", "1.1.0")
+	f.person(func(u user) {
+		u.write("policies/two.yaml", f.policy("two", "two"))
+		u.write("apps/two.yaml", f.deployment("two", "two:1.0.0", "two"))
+	}, "Another")
+	f.how.Grouping = "Policy"
+	f.pass(reconcile.Proposed)
+	_, trailer, _ := strings.Cut(f.pull(2).Body, "\nPintle-Update:")
+	u := f.clone()
+	u.git("checkout", "--quiet", f.pull(1).Head.Ref)
+	u.git("commit", "--quiet", "--allow-empty", "--message", "Help\n\nPintle-Update:"+trailer)
+	u.git("push", "--quiet", "origin", "HEAD")
+	f.close(1)
+	report, err := f.process().Sync(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"prod/app RolledBack", "prod/two Proposed"}, reasons(report)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 
