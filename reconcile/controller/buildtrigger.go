@@ -133,7 +133,7 @@ func (t *trigger) waits(v *policyView) verdict {
 	if v.policy.Spec.Suspend {
 		return verdict{reconcile.Suspended, "the policy is suspended"}
 	}
-	if g := v.gravest(); held(g.reason) || g.reason == reconcile.DowngradeRefused {
+	if g := v.gravest(); held(g.reason) || g.reason == reconcile.DowngradeRefused || g.reason == reconcile.TooYoung {
 		return g
 	}
 	return verdict{}
