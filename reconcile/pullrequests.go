@@ -152,7 +152,8 @@ func (e *Engine) readRequests(ctx context.Context) error {
 	return nil
 }
 
-// decline makes vetoes of what people closed, and judges again.
+// decline makes vetoes of what people closed, and judges again. What is left has the
+// places of a push.
 func (e *Engine) decline(d *decision) {
 	for _, o := range d.policies {
 		for _, number := range sortedKeys(e.requests.closed) {
@@ -167,6 +168,7 @@ func (e *Engine) decline(d *decision) {
 			o.judgeDeclined()
 		}
 	}
+	e.config.Pace.hold(d.policies)
 	for i := range d.plan {
 		d.plan[i].Updates = slices.DeleteFunc(d.plan[i].Updates, func(u gitwriter.Update) bool { return !d.writes(u) })
 	}

@@ -43,6 +43,7 @@ func TestPullRequests(t *testing.T) {
 		"grouped":    grouped,
 		"meanwhile":  mergedMeanwhile,
 		"protected":  protected,
+		"paced":      declinedTakesNoPlace,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -110,6 +110,7 @@ type forged struct {
 	front *counter
 	name  string
 	how   reconcile.PullRequests
+	pace  reconcile.Pace
 	// mute: processes get no answer from the registry.
 	mute bool
 	last *reconcile.Engine
@@ -172,7 +173,7 @@ func (f *forged) process() *reconcile.Engine {
 	}
 	how := f.how
 	how.Forge = api
-	config := reconcile.Config{Repo: at, Git: reconcile.GitAuth{Username: "ada", Password: f.forge.Token}, PullRequests: &how}
+	config := reconcile.Config{Repo: at, Git: reconcile.GitAuth{Username: "ada", Password: f.forge.Token}, PullRequests: &how, Pace: f.pace}
 	if !f.mute {
 		config.Registry = registry.Options{PlainHTTP: []string{f.registry}}
 	}
