@@ -80,7 +80,9 @@ func (e *Engine) decide(ctx context.Context, t task, asked registries) (*decisio
 			return nil, err
 		}
 	}
-	e.config.Pace.hold(d.policies)
+	if !e.proposes(t) { // There it counts what people declined.
+		e.config.Pace.hold(d.policies)
+	}
 	d.plan = plan(d.policies, e.config.Commits.Grouping)
 	return d, nil
 }

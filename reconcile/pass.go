@@ -31,12 +31,17 @@ type task struct {
 
 func (t task) wants(name string) bool { return t.only == nil || t.only[name] }
 
+// proposes tells whether what is due is proposed, not pushed.
+func (e *Engine) proposes(t task) bool {
+	return e.config.PullRequests != nil && t.write && t.order == nil
+}
+
 // pass reads, resolves, decides, and writes if the task says so.
 func (e *Engine) pass(ctx context.Context, t task) (*Report, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	asked := e.registries()
-	if e.config.PullRequests != nil && t.write && t.order == nil {
+	if e.proposes(t) {
 		return e.propose(ctx, task{write: true, causes: t.causes}, asked)
 	}
 	for races := 0; ; races++ {

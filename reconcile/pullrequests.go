@@ -166,7 +166,8 @@ func (e *Engine) proposedBy(ctx context.Context, r forge.Request) ([]ledger.Trai
 	return found, err
 }
 
-// decline makes vetoes of what people closed, and judges again.
+// decline makes vetoes of what people closed, and judges again. What is left has the
+// places of a push.
 func (e *Engine) decline(d *decision) {
 	for _, o := range d.policies {
 		for _, number := range sortedKeys(e.requests.closed) {
@@ -181,6 +182,7 @@ func (e *Engine) decline(d *decision) {
 			o.judgeDeclined()
 		}
 	}
+	e.config.Pace.hold(d.policies)
 	for i := range d.plan {
 		d.plan[i].Updates = slices.DeleteFunc(d.plan[i].Updates, func(u gitwriter.Update) bool { return !d.writes(u) })
 	}

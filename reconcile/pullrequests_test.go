@@ -50,6 +50,7 @@ func TestPullRequests(t *testing.T) {
 		"frozen":     frozenMeanwhile,
 		"capitals":   supersededInCapitals,
 		"planted":    plantedVeto,
+		"paced":      declinedTakesNoPlace,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

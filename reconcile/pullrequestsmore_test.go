@@ -160,3 +160,22 @@ func takenByHand(t *testing.T, f *forged) {
 		t.Errorf("the second request is %+v", p)
 	}
 }
+
+// What was declined takes no place of spec.maxPerPush: the next in line has its turn.
+func declinedTakesNoPlace(t *testing.T, f *forged) {
+	f.push("other", "1.0.0", "1.1.0")
+	f.person(func(u user) {
+		u.write("policies/other.yaml", f.policy("other", "other"))
+		u.write("apps/other.yaml", f.deployment("other", "other:1.0.0", "other"))
+	}, "Another")
+	f.pace = reconcile.Pace{MaxPerPush: 1}
+	report := f.pass(reconcile.Proposed)
+	if got := report.Policies[1]; got.Reason != reconcile.WindowClosed {
+		t.Fatalf("the second is %+v", got)
+	}
+	f.close(1)
+	report = f.pass(reconcile.RolledBack)
+	if got := report.Policies[1]; got.Reason != reconcile.Proposed || f.pulls() != 2 {
+		t.Errorf("the second is %s (%s), and there are %d requests", got.Reason, got.Message, f.pulls())
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -19,11 +20,19 @@ import (
 	"github.com/pintle-dev/pintle/address"
 )
 
-var sharedSpace = netip.MustParsePrefix("100.64.0.0/10") // RFC 6598, carrier-grade NAT
+// notPublic is what clusters and networks use inside besides the private ranges; Google
+// Kubernetes Engine takes pods and nodes of each of the IPv4 ones.
+var notPublic = [...]netip.Prefix{
+	netip.MustParsePrefix("100.64.0.0/10"), // RFC 6598, carrier-grade NAT
+	netip.MustParsePrefix("192.0.0.0/24"),  // RFC 6890
+	netip.MustParsePrefix("198.18.0.0/15"), // RFC 2544
+	netip.MustParsePrefix("240.0.0.0/4"),   // RFC 1112
+	netip.MustParsePrefix("fec0::/10"),     // RFC 3879, site-local
+}
 
 // inside says whether an address is not on the public internet.
 func inside(ip netip.Addr) bool {
-	return ip.IsLoopback() || ip.IsPrivate() || sharedSpace.Contains(ip)
+	return ip.IsLoopback() || ip.IsPrivate() || slices.ContainsFunc(notPublic[:], func(p netip.Prefix) bool { return p.Contains(ip) })
 }
 
 // dialer opens the connections for one registry and checks each address after

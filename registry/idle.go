@@ -41,6 +41,12 @@ func (c *Client) dropIdle(now time.Time) {
 	c.swept = now
 	for name, h := range c.hosts {
 		h.grants.sweep(now.Add(-keepIdle))
+		h.opened.Range(func(repository, _ any) bool {
+			if name, _ := repository.(string); !h.grants.has(name) {
+				h.opened.Delete(repository)
+			}
+			return true
+		})
 		if now.Sub(h.used) > keepIdle && h.wire.pauses.over(now) {
 			delete(c.hosts, name)
 			h.wire.base.CloseIdleConnections()
@@ -53,6 +59,13 @@ func (p *pauses) over(now time.Time) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return !now.Before(p.until) && !now.Before(p.pulls)
+}
+
+func (m *memo[V]) has(key string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	_, found := m.answers[key]
+	return found
 }
 
 // sweep drops the answers that nobody asked for since.

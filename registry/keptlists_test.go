@@ -4,6 +4,7 @@ package registry
 
 import (
 	"fmt"
+	"strconv"
 	"testing"
 )
 
@@ -23,5 +24,16 @@ func TestKeptListsAreBounded(t *testing.T) {
 	}
 	if len(k.get("same").tags) != 10 || k.get("0").etag != "" {
 		t.Error("it keeps the wrong ones")
+	}
+}
+
+// Lists without tags take room too.
+func TestKeptListsWithoutTagsAreBounded(t *testing.T) {
+	var k keptLists
+	for i := range 3 * maxKeptLists {
+		k.put(strconv.Itoa(i), keptList{etag: "e"})
+	}
+	if len(k.byRepository) > maxKeptLists {
+		t.Errorf("%d lists are kept, want at most %d", len(k.byRepository), maxKeptLists)
 	}
 }

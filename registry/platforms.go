@@ -4,6 +4,7 @@ package registry
 
 import (
 	"context"
+	"encoding/json"
 	"regexp"
 	"slices"
 	"strings"
@@ -24,7 +25,8 @@ var platformPart = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,31}$`)
 // Platforms gives the platforms that an image is for, as os/architecture[/variant] in
 // the form of NormalPlatform, each once: of an index, those that it lists, and of a
 // single image that of its configuration. Attestations, which have the platform
-// unknown/unknown, and entries of an index that name none are left out. The answer for a
+// unknown/unknown, and entries of an index that name none are left out; what is no image
+// for any system, such as a signature, has none. The answer for a
 // digest never changes, and is kept in the Cache.
 func (p *Pass) Platforms(ctx context.Context, image, digest string) ([]string, error) {
 	a, key, err := p.aboutReference("read the platforms of", image, digest)
@@ -54,9 +56,16 @@ func (a *ask) platforms(ctx context.Context, digest string) ([]string, error) {
 	}
 	found := []string{}
 	if len(m.Manifests) == 0 {
-		var single platform
-		if err := a.configuration(ctx, m.Config.Digest, &single); err != nil {
+		if !validDigest(m.Config.Digest) {
+			return found, nil
+		}
+		resp, err := a.blob(ctx, m.Config.Digest)
+		if err != nil {
 			return nil, err
+		}
+		var single platform
+		if json.Unmarshal(resp.body, &single) != nil {
+			return found, nil //nolint:nilerr // it is verified, and of no image
 		}
 		return appendPlatform(found, single), nil
 	}

@@ -3,6 +3,9 @@
 package registry_test
 
 import (
+	"bytes"
+	"crypto/sha256"
+	"fmt"
 	"io"
 	"net/http"
 	"path/filepath"
@@ -145,5 +148,35 @@ func TestFirstSeen(t *testing.T) {
 	}
 	if err := taken.Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// What is no image for any platform has none: a look is to go on to the next candidate.
+func TestPlatformsOfWhatIsNoImage(t *testing.T) {
+	f := newFake(t)
+	sum := func(b []byte) string { return fmt.Sprintf("sha256:%x", sha256.Sum256(b)) }
+	config := []byte("not JSON")
+	for name, manifest := range map[string]string{
+		"a configuration of another kind": fmt.Sprintf(`{"schemaVersion":2,"config":{"mediaType":"application/vnd.acme","digest":%q,"size":8}}`, sum(config)),
+		"no configuration":                `{"schemaVersion":1,"name":"app"}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			body := []byte(manifest)
+			f.before = func(w http.ResponseWriter, r *http.Request) bool {
+				switch r.URL.Path {
+				case "/v2/app/manifests/" + sum(body):
+					_, _ = w.Write(body)
+				case "/v2/app/blobs/" + sum(config):
+					_, _ = io.Copy(w, bytes.NewReader(config))
+				default:
+					return false
+				}
+				return true
+			}
+			got, err := plainClient(f.host).Pass().Platforms(t.Context(), f.host+"/app", sum(body))
+			if err != nil || len(got) > 0 {
+				t.Errorf("got %v, %v; want none", got, err)
+			}
+		})
 	}
 }

@@ -8,6 +8,8 @@ const (
 	// maxKeptTags bounds the tags of all lists that a Client keeps of one registry; one
 	// takes some 30 bytes.
 	maxKeptTags = 1_000_000
+	// maxKeptLists bounds their number: a list may have no tag at all.
+	maxKeptLists = 10_000
 	// maxETag is the longest ETag that is worth sending back.
 	maxETag = 256
 )
@@ -41,7 +43,7 @@ func (k *keptLists) put(repository string, list keptList) {
 	if list.etag == "" || len(list.etag) > maxETag {
 		return
 	}
-	if k.byRepository == nil || k.tags+len(list.tags) > maxKeptTags {
+	if k.byRepository == nil || k.tags+len(list.tags) > maxKeptTags || len(k.byRepository) >= maxKeptLists {
 		k.byRepository, k.tags = map[string]keptList{}, 0
 	}
 	k.byRepository[repository] = list

@@ -60,6 +60,9 @@ func (a *accounts) of(ctx context.Context, p *v1alpha1.ImagePolicy, now time.Tim
 		maps.DeleteFunc(a.known, func(_ string, u *usedAccount) bool { return now.Sub(u.used) > keepAccount })
 		options := a.options
 		options.Keychain, options.RootCAs = login.Keychain, login.RootCAs
+		if login.RootCAs != nil {
+			options.Ambient = nil // Whoever signs for the host by the policy's word alone is not to get it.
+		}
 		found = &usedAccount{Account: reconcile.NewAccount(options)}
 		a.known[login.Key] = found
 	}

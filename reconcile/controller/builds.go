@@ -349,7 +349,7 @@ func (b *builds) candidates(policy, image string, asked time.Time) []made {
 
 // compare says where the registry has something else than the builds told that a policy
 // was looked at for. What is no answer to them leaves them for the next look.
-func (b *builds) compare(ctx context.Context, policy *v1alpha1.ImagePolicy, asked time.Time) {
+func (b *builds) compare(ctx, turn context.Context, policy *v1alpha1.ImagePolicy, asked time.Time) {
 	b.mu.Lock()
 	all := b.expected[key(policy)]
 	delete(b.expected, key(policy))
@@ -361,7 +361,7 @@ func (b *builds) compare(ctx context.Context, policy *v1alpha1.ImagePolicy, aske
 		}
 		served, sure := "", false
 		if !e.since.After(asked) {
-			served, sure = b.resolutions.Serves(ctx, policy, e.tag)
+			served, sure = b.resolutions.Serves(turn, policy, e.tag)
 		}
 		if !sure {
 			b.expect(key(policy), e)

@@ -111,7 +111,7 @@ func TestBuildsWait(t *testing.T) {
 	y := &yardOf{builds: []string{"a"}}
 	for reason, want := range map[reconcile.Reason]string{
 		reconcile.RolledBack: "RolledBack", reconcile.ManuallySet: "ManuallySet", reconcile.Pinned: "Pinned",
-		reconcile.Suspended: "Suspended", reconcile.DowngradeRefused: "DowngradeRefused",
+		reconcile.Suspended: "Suspended", reconcile.DowngradeRefused: "DowngradeRefused", reconcile.TooYoung: "TooYoung", reconcile.WindowClosed: "WindowClosed",
 		reconcile.UpToDate: "BuildRunsCreated", reconcile.Failed: "BuildRunsCreated", reconcile.NoField: "BuildRunsCreated",
 	} {
 		p := &v1alpha1.ImagePolicy{ObjectMeta: metav1.ObjectMeta{Namespace: "prod", Name: "base"}}

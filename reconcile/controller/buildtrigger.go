@@ -124,6 +124,9 @@ func (t *trigger) isAbout(all []metav1.Condition, selected *reconcile.TagDigest)
 
 func shown(selected *reconcile.TagDigest) string { return selected.Tag + " at " + selected.Digest }
 
+// unbuilt are the reasons, besides holds, for which nothing is written, nor built upon.
+var unbuilt = []reconcile.Reason{reconcile.DowngradeRefused, reconcile.TooYoung, reconcile.WindowClosed}
+
 // waits tells why a selection starts nothing yet: what may not be written is not built
 // upon either.
 func (t *trigger) waits(v *policyView) verdict {
@@ -133,7 +136,7 @@ func (t *trigger) waits(v *policyView) verdict {
 	if v.policy.Spec.Suspend {
 		return verdict{reconcile.Suspended, "the policy is suspended"}
 	}
-	if g := v.gravest(); held(g.reason) || g.reason == reconcile.DowngradeRefused {
+	if g := v.gravest(); held(g.reason) || slices.Contains(unbuilt, g.reason) {
 		return g
 	}
 	return verdict{}

@@ -156,7 +156,7 @@ func (r *policyReconciler) look(ctx, turn context.Context, policy *v1alpha1.Imag
 	}
 	for i, p := range together {
 		after, _ := r.resolutions.Of(p)
-		r.builds.compare(ctx, p, q.at)
+		r.builds.compare(ctx, turn, p, q.at)
 		r.metrics.resolved(after)
 		changed := r.agenda.looked(p, q.at, r.now(), after.Reason == reconcile.Failed)
 		if !changed && after.Equal(before[i]) {
