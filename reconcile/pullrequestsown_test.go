@@ -114,7 +114,7 @@ func frozenMeanwhile(t *testing.T, f *forged) {
 }
 
 // GitHub gives a request the label that is there, in whatever case.
-func supersededInCapitals(t *testing.T, f *forged) {
+func supersededInCapitals(_ *testing.T, f *forged) {
 	f.pass(reconcile.Proposed)
 	f.api(http.MethodPost, "/labels", map[string]any{"name": "Superseded", "color": "#aaaaaa"}, nil)
 	f.api(http.MethodPost, "/issues/1/labels", map[string]any{"labels": []string{"Superseded"}}, nil)
