@@ -32,21 +32,22 @@ func (m *Mirror) Past(ctx context.Context, commits []*Commit, files []string) (m
 	for _, level := range levels(files) {
 		wanted := map[step]bool{}
 		for _, p := range level {
+			var last plumbing.Hash // Most commits leave a folder as the one before did.
 			for _, tree := range known[parent(p)] {
+				if tree == last {
+					continue
+				}
 				if s := (step{tree, path.Base(p)}); !tree.IsZero() && !m.knows(s) {
 					wanted[s] = true
 				}
+				last = tree
 			}
 		}
 		if err := m.lookUp(ctx, wanted); err != nil {
 			return nil, err
 		}
 		for _, p := range level {
-			below := make([]plumbing.Hash, len(commits))
-			for i, tree := range known[parent(p)] {
-				below[i] = m.steps[step{tree, path.Base(p)}]
-			}
-			known[p] = below
+			known[p] = m.below(known[parent(p)], path.Base(p))
 		}
 	}
 	found := make(map[string][]plumbing.Hash, len(files))
@@ -54,6 +55,19 @@ func (m *Mirror) Past(ctx context.Context, commits []*Commit, files []string) (m
 		found[f] = known[f]
 	}
 	return found, nil
+}
+
+// below is what a name stands for in each of these trees, which were looked up.
+func (m *Mirror) below(trees []plumbing.Hash, name string) []plumbing.Hash {
+	found := make([]plumbing.Hash, len(trees))
+	for i, tree := range trees {
+		if i > 0 && tree == trees[i-1] {
+			found[i] = found[i-1]
+			continue
+		}
+		found[i] = m.steps[step{tree, name}]
+	}
+	return found
 }
 
 func (m *Mirror) knows(s step) bool {
