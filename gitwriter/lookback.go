@@ -89,7 +89,11 @@ type interest struct {
 func (b *lookback) judge(ctx context.Context, base []string, questions []Question, records map[string]*Record) error {
 	wanted := interests(questions, records)
 	region := b.region(b.history[len(b.history)-1], base)
-	complete, err := b.walk(ctx, region, slices.Sorted(maps.Keys(wanted)), func(c *mirror.Commit, file string) bool {
+	first := firstBatch
+	if len(base) > 0 && anyOpen(wanted) {
+		first = maxBatch // The walk goes as far as the base, and each batch costs requests.
+	}
+	complete, err := b.walk(ctx, region, slices.Sorted(maps.Keys(wanted)), first, func(c *mirror.Commit, file string) bool {
 		on := false
 		for _, i := range wanted[file] {
 			// Without an entry to stop at, the past of a field ends where it was
@@ -126,6 +130,16 @@ func interests(questions []Question, records map[string]*Record) map[string][]*i
 		}
 	}
 	return wanted
+}
+
+// anyOpen tells whether a selection is looked for in the past of a slot.
+func anyOpen(wanted map[string][]*interest) bool {
+	for _, file := range wanted {
+		if slices.ContainsFunc(file, func(i *interest) bool { return i.open }) {
+			return true
+		}
+	}
+	return false
 }
 
 // blame finds out who left a slot as it is, where that was no entry.
@@ -196,7 +210,7 @@ func (b *lookback) gone(ctx context.Context, q Question) ([]ledger.Sight, error)
 		}
 		var last *mirror.Commit
 		region := b.region(from, lost[id])
-		_, err = b.walk(ctx, region, []string{id.File}, func(c *mirror.Commit, _ string) bool {
+		_, err = b.walk(ctx, region, []string{id.File}, firstBatch, func(c *mirror.Commit, _ string) bool {
 			value, there := b.value(c, slot)
 			if there && last == nil {
 				last, slot.Value = c, value

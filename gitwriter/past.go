@@ -142,9 +142,10 @@ const (
 )
 
 // walk shows what files held in the commits of a region, children before
-// parents, and goes on from a commit to those before it where on says so. It
-// gives up, and returns false, where there are more than maxLookBack commits.
-func (b *lookback) walk(ctx context.Context, region region, files []string, on func(c *mirror.Commit, file string) bool) (bool, error) {
+// parents, and goes on from a commit to those before it where on says so. It reads
+// as many commits as first says, then more at a time, and gives up, and returns
+// false, where there are more than maxLookBack.
+func (b *lookback) walk(ctx context.Context, region region, files []string, first int, on func(c *mirror.Commit, file string) bool) (bool, error) {
 	w := walk{region, on, map[place]bool{}, map[string]int{}}
 	for _, f := range files {
 		if len(region.commits) > 0 {
@@ -152,7 +153,7 @@ func (b *lookback) walk(ctx context.Context, region region, files []string, on f
 		}
 	}
 	commits := region.commits
-	for size := firstBatch; len(commits) > 0; size = min(2*size, maxBatch) {
+	for size := first; len(commits) > 0; size = min(2*size, maxBatch) {
 		files = slices.DeleteFunc(slices.Clone(files), func(f string) bool { return w.waiting[f] == 0 })
 		if len(files) == 0 {
 			return true, nil

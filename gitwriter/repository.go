@@ -175,11 +175,8 @@ type Document struct {
 // Documents returns the files that may hold policies, sorted by path.
 func (r *Repository) Documents() ([]Document, error) {
 	var found []Document
-	for _, path := range slices.Sorted(maps.Keys(r.files)) {
+	for _, path := range r.sorted(func(f *file) bool { return f.documents }) {
 		f := r.files[path]
-		if !f.documents {
-			continue
-		}
 		content, err := r.mirror.Blob(f.blob)
 		if err != nil {
 			return nil, fmt.Errorf("cannot read %s: %w", path, err)
@@ -187,6 +184,18 @@ func (r *Repository) Documents() ([]Document, error) {
 		found = append(found, Document{path, f.blob.String(), content})
 	}
 	return found, nil
+}
+
+// sorted lists the files that matter, which are few among many, by path.
+func (r *Repository) sorted(matters func(*file) bool) []string {
+	var paths []string
+	for path, f := range r.files {
+		if matters(f) {
+			paths = append(paths, path)
+		}
+	}
+	slices.Sort(paths)
+	return paths
 }
 
 // Fields returns what the bindings and the markers bind at the head, file by
@@ -205,7 +214,7 @@ func (r *Repository) Fields(ctx context.Context, b Bindings) ([]manifest.Field, 
 	}
 	var fields []manifest.Field
 	var problems []manifest.Problem
-	for _, path := range slices.Sorted(maps.Keys(r.files)) {
+	for _, path := range r.sorted(func(f *file) bool { return len(f.fields)+len(f.problems) > 0 }) {
 		fields = append(fields, r.files[path].fields...)
 		problems = append(problems, r.files[path].problems...)
 	}

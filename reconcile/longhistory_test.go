@@ -22,8 +22,8 @@ import (
 const longHistory = 100_000
 
 // lengthen adds commits that have nothing to do with images: each writes one of
-// a hundred notes.
-func (w *world) lengthen(commits int) {
+// a hundred notes in a folder.
+func (w *world) lengthen(folder string, commits int) {
 	w.t.Helper()
 	script := filepath.Join(w.t.TempDir(), "import")
 	file, err := os.Create(script)
@@ -38,7 +38,7 @@ func (w *world) lengthen(commits int) {
 			fmt.Fprintf(out, "from refs/heads/main^0\n")
 		}
 		text := fmt.Sprintf("note %d\n", i)
-		fmt.Fprintf(out, "M 100644 inline notes/%02d.txt\ndata %d\n%s\n", i%100, len(text), text)
+		fmt.Fprintf(out, "M 100644 inline %s/%02d.txt\ndata %d\n%s\n", folder, i%100, len(text), text)
 	}
 	fmt.Fprintln(out, "done")
 	if err := out.Flush(); err != nil {
@@ -65,7 +65,7 @@ func TestLongHistory(t *testing.T) {
 	w := newWorld(t, gitserver.Options{})
 	w.seed()
 	w.expect(reconcile.Updated, at("1.1.0"))
-	w.lengthen(longHistory)
+	w.lengthen("notes", longHistory)
 
 	timed := func(what string, e *reconcile.Engine, reason reconcile.Reason, want gitserver.Counts) {
 		t.Helper()
@@ -96,7 +96,7 @@ func TestLongHistory(t *testing.T) {
 
 	w.push("app", "1.2.0")
 	// The same, and 100,000 trees, 2,000 in a request.
-	timed("cold, due after 100,000 commits", w.engine(), reconcile.Updated, gitserver.Counts{Lookups: 1, UploadPacks: 60, ReceivePacks: 1})
+	timed("cold, due after 100,000 commits", w.engine(), reconcile.Updated, gitserver.Counts{Lookups: 1, UploadPacks: 56, ReceivePacks: 1})
 	w.push("app", "1.3.0")
 	timed("warm, due", e, reconcile.Updated, gitserver.Counts{Lookups: 1, UploadPacks: 1, ReceivePacks: 1})
 	w.push("app", "1.4.0")
@@ -107,6 +107,23 @@ func TestLongHistory(t *testing.T) {
 		t.Errorf("the history has %d rows, %v", len(rows), err)
 	}
 	t.Logf("%-40s %5.2f s", "cold, history", time.Since(started).Seconds())
+}
+
+// TestBusyFolder: where a field's folder changed in many commits since its newest entry,
+// their trees are read level by level in one request each, not in batches.
+func TestBusyFolder(t *testing.T) {
+	w := newWorld(t, gitserver.Options{})
+	w.seed()
+	w.expect(reconcile.Updated, at("1.1.0"))
+	w.lengthen("apps", 1000)
+	w.push("app", "1.2.0")
+	w.server.Reset()
+	w.expect(reconcile.Updated, at("1.2.0"))
+	// The head, the texts, the entry's trees (2) and blob, the trees since then (2).
+	want := gitserver.Counts{Lookups: 1, UploadPacks: 7, ReceivePacks: 1}
+	if diff := cmp.Diff(want, w.server.Counts()); diff != "" {
+		t.Errorf("requests (-want +got):\n%s", diff)
+	}
 }
 
 // TestShallowCheckout: a checkout without its history is refused, with what to do.

@@ -17,3 +17,15 @@ func UseProxy(m *Mirror, proxy string) {
 		r.wire.Proxy = http.ProxyURL(u)
 	}
 }
+
+// Names lists the names in the bytes of a tree.
+func Names(tree []byte) ([]string, error) {
+	var names []string
+	for e, err := range rawEntries(tree) {
+		if err != nil {
+			return nil, err
+		}
+		names = append(names, string(e.name))
+	}
+	return names, nil
+}

@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
-	"github.com/go-git/go-git/v5/plumbing/object"
 	"github.com/go-git/go-git/v5/storage/memory"
 )
 
@@ -33,21 +32,22 @@ func (m *Mirror) Past(ctx context.Context, commits []*Commit, files []string) (m
 	for _, level := range levels(files) {
 		wanted := map[step]bool{}
 		for _, p := range level {
+			var last plumbing.Hash // Most commits leave a folder as the one before did.
 			for _, tree := range known[parent(p)] {
+				if tree == last {
+					continue
+				}
 				if s := (step{tree, path.Base(p)}); !tree.IsZero() && !m.knows(s) {
 					wanted[s] = true
 				}
+				last = tree
 			}
 		}
 		if err := m.lookUp(ctx, wanted); err != nil {
 			return nil, err
 		}
 		for _, p := range level {
-			below := make([]plumbing.Hash, len(commits))
-			for i, tree := range known[parent(p)] {
-				below[i] = m.steps[step{tree, path.Base(p)}]
-			}
-			known[p] = below
+			known[p] = m.below(known[parent(p)], path.Base(p))
 		}
 	}
 	found := make(map[string][]plumbing.Hash, len(files))
@@ -55,6 +55,19 @@ func (m *Mirror) Past(ctx context.Context, commits []*Commit, files []string) (m
 		found[f] = known[f]
 	}
 	return found, nil
+}
+
+// below is what a name stands for in each of these trees, which were looked up.
+func (m *Mirror) below(trees []plumbing.Hash, name string) []plumbing.Hash {
+	found := make([]plumbing.Hash, len(trees))
+	for i, tree := range trees {
+		if i > 0 && tree == trees[i-1] {
+			found[i] = found[i-1]
+			continue
+		}
+		found[i] = m.steps[step{tree, name}]
+	}
+	return found
 }
 
 func (m *Mirror) knows(s step) bool {
@@ -85,33 +98,66 @@ func (m *Mirror) lookUp(ctx context.Context, wanted map[step]bool) error {
 		for _, name := range asked {
 			m.steps[step{tree, name}] = plumbing.ZeroHash
 		}
-		entries, err := entriesOf(tree, m.store, passing)
-		if err != nil {
+		if err := m.find(tree, asked, m.store, passing); err != nil {
 			return err
-		}
-		for _, e := range entries {
-			if s := (step{tree, e.Name}); wanted[s] && (!fileID(e).IsZero() || !folderID(e).IsZero()) {
-				m.steps[s] = e.Hash
-			}
 		}
 	}
 	return nil
 }
 
-// entriesOf reads a tree from the first of the stores that has it; none where it
-// is no tree.
-func entriesOf(id plumbing.Hash, stores ...*memory.Storage) ([]object.TreeEntry, error) {
-	for _, store := range stores {
-		if o := store.Objects[id]; o == nil || o.Type() != plumbing.TreeObject {
+// find looks names up in a tree, in the first of the stores that has it. Where it
+// is no tree, they stand for nothing.
+func (m *Mirror) find(tree plumbing.Hash, names []string, stores ...*memory.Storage) error {
+	content, err := contentOf(tree, stores...)
+	if err != nil {
+		return err
+	}
+	wanted := make(map[string]bool, len(names))
+	for _, name := range names {
+		wanted[name] = true
+	}
+	for e, err := range rawEntries(content) {
+		if err != nil {
+			return fmt.Errorf("cannot read tree %s: %w", tree, err)
+		}
+		if !wanted[string(e.name)] {
 			continue
 		}
-		t, err := object.GetTree(store, id)
+		if isFile, isFolder := e.kind(); isFile || isFolder {
+			m.steps[step{tree, string(e.name)}] = plumbing.Hash(e.id)
+		}
+	}
+	return nil
+}
+
+// contentOf reads a tree from the first of the stores that has it; nothing where it
+// is no tree.
+func contentOf(id plumbing.Hash, stores ...*memory.Storage) ([]byte, error) {
+	for _, store := range stores {
+		o := store.Objects[id]
+		if o == nil || o.Type() != plumbing.TreeObject {
+			continue
+		}
+		content, err := bytesOf(o)
 		if err != nil {
 			return nil, fmt.Errorf("cannot read tree %s: %w", id, err)
 		}
-		return t.Entries, nil
+		return content, nil
 	}
 	return nil, nil
+}
+
+// rawTree reads the bytes of a tree that was fetched.
+func (m *Mirror) rawTree(id plumbing.Hash) ([]byte, error) {
+	o, ok := m.store.Trees[id]
+	if !ok {
+		return nil, fmt.Errorf("cannot read tree %s: %w", id, plumbing.ErrObjectNotFound)
+	}
+	content, err := bytesOf(o)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read tree %s: %w", id, err)
+	}
+	return content, nil
 }
 
 // levels lists the files and all their folders by depth, each once.

@@ -8,11 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"sort"
 	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
-	"github.com/go-git/go-git/v5/plumbing/filemode"
 	"github.com/go-git/go-git/v5/plumbing/object"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
@@ -41,18 +39,11 @@ func (m *Mirror) NewDraft() (*Draft, error) {
 func (d *Draft) Commit(files map[string][]byte, author object.Signature, message string, sign Sign) (plumbing.Hash, error) {
 	blobs := make(map[string]plumbing.Hash, len(files))
 	for path, content := range files {
-		o := d.mirror.store.NewEncodedObject()
-		o.SetType(plumbing.BlobObject)
-		w, err := o.Writer()
+		blob, err := d.addBytes(plumbing.BlobObject, content)
 		if err != nil {
 			return plumbing.ZeroHash, fmt.Errorf("cannot write %s: %w", path, err)
 		}
-		if _, err := w.Write(content); err != nil {
-			return plumbing.ZeroHash, fmt.Errorf("cannot write %s: %w", path, err)
-		}
-		if blobs[path], err = d.add(o); err != nil {
-			return plumbing.ZeroHash, err
-		}
+		blobs[path] = blob
 	}
 	tree, err := d.rewrite(d.tree, blobs)
 	if err != nil {
@@ -71,6 +62,19 @@ func (d *Draft) Commit(files map[string][]byte, author object.Signature, message
 	return d.tip, err
 }
 
+func (d *Draft) addBytes(kind plumbing.ObjectType, content []byte) (plumbing.Hash, error) {
+	o := d.mirror.store.NewEncodedObject()
+	o.SetType(kind)
+	w, err := o.Writer()
+	if err == nil {
+		_, err = w.Write(content)
+	}
+	if err != nil {
+		return plumbing.ZeroHash, fmt.Errorf("cannot write an object: %w", err)
+	}
+	return d.add(o)
+}
+
 func (d *Draft) add(o plumbing.EncodedObject) (plumbing.Hash, error) {
 	h, err := d.mirror.store.SetEncodedObject(o)
 	if err != nil {
@@ -80,14 +84,47 @@ func (d *Draft) add(o plumbing.EncodedObject) (plumbing.Hash, error) {
 	return h, nil
 }
 
-// rewrite returns the tree with the files below it replaced.
+// rewrite returns the tree with the files below it replaced. Only ids change, so
+// that they are put into the tree's own bytes, and all else stays as it was.
 func (d *Draft) rewrite(tree plumbing.Hash, files map[string]plumbing.Hash) (plumbing.Hash, error) {
-	old, err := d.mirror.Tree(tree)
+	old, err := d.mirror.rawTree(tree)
 	if err != nil {
 		return plumbing.ZeroHash, err
 	}
-	below := map[string]map[string]plumbing.Hash{}
-	here := map[string]plumbing.Hash{}
+	here, below := byFolder(files)
+	content := bytes.Clone(old)
+	for e, err := range rawEntries(content) {
+		if err != nil {
+			return plumbing.ZeroHash, fmt.Errorf("cannot read tree %s: %w", tree, err)
+		}
+		blob, changed := here[string(e.name)]
+		nested, deeper := below[string(e.name)]
+		if !changed && !deeper {
+			continue
+		}
+		isFile, isFolder := e.kind()
+		if changed && isFile {
+			copy(e.id, blob[:])
+			delete(here, string(e.name))
+		}
+		if deeper && isFolder {
+			folder, err := d.rewrite(plumbing.Hash(e.id), nested)
+			if err != nil {
+				return plumbing.ZeroHash, err
+			}
+			copy(e.id, folder[:])
+			delete(below, string(e.name))
+		}
+	}
+	if len(here)+len(below) > 0 {
+		return plumbing.ZeroHash, errors.New("cannot write a tree: a file to change is not there")
+	}
+	return d.addBytes(plumbing.TreeObject, content)
+}
+
+// byFolder parts the files of a tree from those in the folders below it.
+func byFolder(files map[string]plumbing.Hash) (here map[string]plumbing.Hash, below map[string]map[string]plumbing.Hash) {
+	here, below = map[string]plumbing.Hash{}, map[string]map[string]plumbing.Hash{}
 	for path, blob := range files {
 		folder, rest, nested := strings.Cut(path, "/")
 		if !nested {
@@ -99,28 +136,7 @@ func (d *Draft) rewrite(tree plumbing.Hash, files map[string]plumbing.Hash) (plu
 		}
 		below[folder][rest] = blob
 	}
-	entries := append([]object.TreeEntry(nil), old.Entries...)
-	for i, e := range entries {
-		if blob, ok := here[e.Name]; ok && !fileID(e).IsZero() {
-			entries[i].Hash = blob
-			delete(here, e.Name)
-		}
-		if nested, ok := below[e.Name]; ok && e.Mode == filemode.Dir {
-			if entries[i].Hash, err = d.rewrite(e.Hash, nested); err != nil {
-				return plumbing.ZeroHash, err
-			}
-			delete(below, e.Name)
-		}
-	}
-	if len(here)+len(below) > 0 {
-		return plumbing.ZeroHash, errors.New("cannot write a tree: a file to change is not there")
-	}
-	o := d.mirror.store.NewEncodedObject()
-	sort.Sort(object.TreeEntrySorter(entries))
-	if err := (&object.Tree{Entries: entries}).Encode(o); err != nil {
-		return plumbing.ZeroHash, fmt.Errorf("cannot write a tree: %w", err)
-	}
-	return d.add(o)
+	return here, below
 }
 
 // Push sends the drafted commits and moves the branch from the draft's base to
