@@ -60,7 +60,7 @@ func TestUnpackedIsBounded(t *testing.T) {
 			}
 			before := allocated()
 			err = m.Fetch(t.Context())
-			if grown := allocated() - before; test.refused && grown > 4*8*mib {
+			if grown := allocated() - before; test.refused && grown > 128*mib { // With the server's, and the race detector's; without a limit it is 259 at least.
 				t.Errorf("%d MiB were allocated for what is over a limit of 8 MiB", grown/mib)
 			}
 			if !test.refused {
