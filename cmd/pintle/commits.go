@@ -29,7 +29,7 @@ type commitFlags struct {
 
 // bindTrusted is for each command that reads the ledger.
 func (c *commitFlags) bindTrusted(flags *pflag.FlagSet) {
-	flags.StringVar(&c.trustedKey, "trusted-keys", "", "`file` with public keys, OpenPGP or SSH: entries count only if one of them, or --signing-key, signed them")
+	flags.StringVar(&c.trustedKey, "trusted-keys", "", "`file` with public keys, OpenPGP or SSH: entries count only if one of them signed them, or the key that signs")
 }
 
 // bindGrouping is for those that move many policies, or show what would be.
