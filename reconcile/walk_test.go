@@ -144,7 +144,7 @@ func newWalker(t *testing.T, seed uint64, tally *tally) *walker {
 
 func (w *walker) engine() *reconcile.Engine {
 	w.t.Helper()
-	e, err := reconcile.OpenBeside(w.tally.first, reconcile.Config{Repo: w.address, Registry: ours.Options{PlainHTTP: []string{w.host}, Cache: w.seen}, Now: w.tick})
+	e, err := reconcile.OpenBeside(w.tally.first, reconcile.Config{Repo: w.address, Registry: ours.Options{PlainHTTP: []string{w.host}, Cache: w.seen, Limits: ours.NewLimits(10_000)}, Now: w.tick})
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -86,7 +86,7 @@ func (w *world) seed() {
 // engine is a fresh process with an empty disk.
 func (w *world) engine() *reconcile.Engine {
 	w.t.Helper()
-	config := reconcile.Config{Repo: w.address, Registry: registry.Options{PlainHTTP: []string{w.registry}}}
+	config := reconcile.Config{Repo: w.address, Registry: registry.Options{PlainHTTP: []string{w.registry}, Limits: registry.NewLimits(10_000)}}
 	var e *reconcile.Engine
 	var err error
 	if w.first == nil {
