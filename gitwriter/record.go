@@ -63,6 +63,10 @@ func authorOf(c *mirror.Commit) Author { return Author{c.Hash.String(), c.Author
 // number must not use up the numbers that there are.
 const maxGap = 1000
 
+// maxRecent bounds the commits whose trees are fetched before it is known that they
+// matter.
+const maxRecent = 1000
+
 // Ledgers reads the proven entries of policies, and what looks like one of them
 // since the newest proven entry and is none.
 func (r *Repository) Ledgers(ctx context.Context, policies []string) (map[string]ledger.Past, []manifest.Problem, error) {
@@ -91,7 +95,7 @@ func (r *Repository) Ledgers(ctx context.Context, policies []string) (map[string
 			claimants = append(claimants, c)
 		}
 	}
-	if err := r.readMoves(ctx, claimants); err != nil {
+	if err := r.readMoves(ctx, claimants, r.recent(history, claims)); err != nil {
 		return nil, nil, err
 	}
 	counts := r.countsSigned()
@@ -268,20 +272,27 @@ type move struct {
 	old, new ledger.Value
 }
 
-// readMoves diffs the commits of claims with their first parents.
-func (r *Repository) readMoves(ctx context.Context, claims []claim) error {
+// readMoves diffs the commits of claims with their first parents. Where trees have
+// to be fetched for that, those of the commits that are looked at next come along.
+func (r *Repository) readMoves(ctx context.Context, claims []claim, next []*mirror.Commit) error {
 	var fresh []claim
 	var pairs []mirror.Pair
+	var commits []*mirror.Commit
 	for _, c := range claims {
 		if _, ok := r.moves[c.commit.Hash]; ok {
 			continue
 		}
 		pair := mirror.Pair{New: c.commit.Tree}
+		commits = append(commits, c.commit)
 		if len(c.commit.Parents) > 0 {
 			pair.Old = c.commit.Parents[0].Tree
+			commits = append(commits, c.commit.Parents[0])
 		}
 		fresh = append(fresh, c)
 		pairs = append(pairs, pair)
+	}
+	if err := r.mirror.NeedTrees(ctx, commits, next); err != nil {
+		return err
 	}
 	diffs, err := r.mirror.Diff(ctx, pairs, r.reads)
 	if err != nil {
@@ -348,4 +359,19 @@ func (r *Repository) fieldsOf(path string, blob plumbing.Hash, targets []manifes
 	}
 	fields, _ := manifest.Scan(path, content, targets)
 	return fields
+}
+
+// recent are the commits since the newest claims of policies: where these are proven,
+// it is from there that what slots held is looked at. Nil where they are many.
+func (r *Repository) recent(history []*mirror.Commit, claims map[string][]int) []*mirror.Commit {
+	oldest := len(history)
+	for _, numbers := range claims {
+		if len(numbers) > 0 {
+			oldest = min(oldest, r.lineage.claims[numbers[len(numbers)-1]].commit.Index+1)
+		}
+	}
+	if len(history)-oldest > maxRecent {
+		return nil
+	}
+	return history[oldest:]
 }

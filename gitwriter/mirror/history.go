@@ -223,7 +223,7 @@ func (m *Mirror) Need(ctx context.Context, ids []plumbing.Hash) error {
 	var missing []plumbing.Hash
 	seen := map[plumbing.Hash]bool{}
 	for _, id := range ids {
-		if m.store.Objects[id] == nil && !id.IsZero() && !seen[id] {
+		if !m.has(id) && !id.IsZero() && !seen[id] {
 			seen[id] = true
 			missing = append(missing, id)
 		}
@@ -236,6 +236,10 @@ func (m *Mirror) Need(ctx context.Context, ids []plumbing.Hash) error {
 	}
 	req := m.newRequest(m.head)
 	return m.fetch(ctx, req, m.store)
+}
+
+func (m *Mirror) has(id plumbing.Hash) bool {
+	return m.store.Objects[id] != nil || m.past.Objects[id] != nil
 }
 
 // maxWants keeps a request's size within what servers take.

@@ -59,7 +59,11 @@ type Mirror struct {
 	// beside are the branches of Pintle's own, as last looked up.
 	beside map[string]plumbing.Hash
 	log    commitLog
-	steps  map[step]plumbing.Hash // what names in trees of the past stand for
+	// past are trees that the head may not have. They are kept while they are few.
+	// wholeTree is what all trees of a head took, in bytes.
+	past      *memory.Storage
+	wholeTree int
+	steps     map[step]plumbing.Hash // what names in trees of the past stand for
 	// maxCommits bounds the history that is read, maxUnpacked the bytes of one fetch.
 	maxCommits  int
 	maxUnpacked int64
@@ -69,7 +73,7 @@ type Mirror struct {
 // HTTP(S), SSH or file URL, a bare repository, or a checkout. It reads nothing yet.
 // Errors are of type *Error.
 func Open(repo, branch string, auth Auth) (*Mirror, error) {
-	m := &Mirror{auth: auth, store: memory.NewStorage(), log: commitLog{commits: map[plumbing.Hash]*Commit{}}, steps: map[step]plumbing.Hash{}, maxCommits: maxCommits, maxUnpacked: maxUnpackedBytes}
+	m := &Mirror{auth: auth, store: memory.NewStorage(), log: commitLog{commits: map[plumbing.Hash]*Commit{}}, past: memory.NewStorage(), steps: map[step]plumbing.Hash{}, maxCommits: maxCommits, maxUnpacked: maxUnpackedBytes}
 	if branch != "" {
 		m.branch = plumbing.NewBranchReferenceName(strings.TrimPrefix(branch, "refs/heads/"))
 	}
@@ -278,7 +282,9 @@ func (m *Mirror) fetch(ctx context.Context, req *packp.UploadPackRequest, into *
 		pack = sideband.NewDemuxer(sideband.Sideband, body)
 	}
 	limited := &io.LimitedReader{R: pack, N: maxPackBytes}
-	err = errors.Join(newUnpacker(limited, into, m.maxUnpacked).unpack(ctx), body.Close())
+	unpacking := newUnpacker(limited, into, m.maxUnpacked)
+	unpacking.known = m.store
+	err = errors.Join(unpacking.unpack(ctx), body.Close())
 	switch {
 	case limited.N <= 0:
 		return &Error{Repository: m.name, Op: "fetch from", Kind: Limit, Err: fmt.Errorf("the pack is larger than %d bytes", maxPackBytes)}
@@ -292,6 +298,9 @@ func (m *Mirror) fetch(ctx context.Context, req *packp.UploadPackRequest, into *
 // Tree reads a tree that was fetched.
 func (m *Mirror) Tree(id plumbing.Hash) (*object.Tree, error) {
 	t, err := object.GetTree(m.store, id)
+	if err != nil {
+		t, err = object.GetTree(m.past, id)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot read tree %s: %w", id, err)
 	}

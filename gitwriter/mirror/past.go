@@ -29,6 +29,7 @@ func (m *Mirror) Past(ctx context.Context, commits []*Commit, files []string) (m
 		roots[i] = c.Tree
 	}
 	known := map[string][]plumbing.Hash{"": roots}
+	asked := false
 	for _, level := range levels(files) {
 		wanted := map[step]bool{}
 		for _, p := range level {
@@ -41,6 +42,12 @@ func (m *Mirror) Past(ctx context.Context, commits []*Commit, files []string) (m
 					wanted[s] = true
 				}
 				last = tree
+			}
+		}
+		if missing := m.missing(wanted); len(missing) > 0 && !asked {
+			asked = true
+			if err := m.NeedTrees(ctx, commits, nil); err != nil {
+				return nil, err
 			}
 		}
 		if err := m.lookUp(ctx, wanted); err != nil {
@@ -78,13 +85,10 @@ func (m *Mirror) knows(s step) bool {
 // lookUp finds names in trees. What is no folder has no names.
 func (m *Mirror) lookUp(ctx context.Context, wanted map[step]bool) error {
 	names := map[plumbing.Hash][]string{}
-	var missing []plumbing.Hash
 	for s := range wanted {
-		if names[s.tree] == nil && m.store.Objects[s.tree] == nil {
-			missing = append(missing, s.tree)
-		}
 		names[s.tree] = append(names[s.tree], s.name)
 	}
+	missing := m.missing(wanted)
 	passing := m.store
 	if m.canAsk() {
 		passing = memory.NewStorage()
@@ -98,11 +102,24 @@ func (m *Mirror) lookUp(ctx context.Context, wanted map[step]bool) error {
 		for _, name := range asked {
 			m.steps[step{tree, name}] = plumbing.ZeroHash
 		}
-		if err := m.find(tree, asked, m.store, passing); err != nil {
+		if err := m.find(tree, asked, m.store, m.past, passing); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// missing are the trees that are not here, each once.
+func (m *Mirror) missing(wanted map[step]bool) []plumbing.Hash {
+	seen := map[plumbing.Hash]bool{}
+	var missing []plumbing.Hash
+	for s := range wanted {
+		if !seen[s.tree] && !m.has(s.tree) {
+			seen[s.tree] = true
+			missing = append(missing, s.tree)
+		}
+	}
+	return missing
 }
 
 // find looks names up in a tree, in the first of the stores that has it. Where it

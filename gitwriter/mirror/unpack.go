@@ -33,6 +33,8 @@ var errUnpacked = errors.New("its objects are over the limit")
 type unpacker struct {
 	scanner *packfile.Scanner
 	store   *memory.Storage
+	// known has bases that the server takes to be here; nil where it takes none to be.
+	known *memory.Storage
 	// unpacked and copied are what is left of maxUnpackedBytes and maxCopiedBytes.
 	unpacked, copied int64
 	buffer           bytes.Buffer
@@ -129,6 +131,9 @@ func (u *unpacker) apply(d delta) error {
 		id = u.ids[d.base.at]
 	}
 	from := u.store.Objects[id]
+	if from == nil && u.known != nil {
+		from = u.known.Objects[id]
+	}
 	if from == nil {
 		u.waiting[d.base] = append(u.waiting[d.base], d)
 		return nil
