@@ -40,7 +40,11 @@ func (l *lineage) extend(history []*mirror.Commit) *lineage {
 	}
 	for _, c := range history[known:] {
 		nearest := l.join(c.Parents)
-		trailers, malformed := ledger.Parse(c.Message)
+		var trailers []ledger.Trailer
+		var malformed []string
+		if c.Text != nil {
+			trailers, malformed = ledger.Parse(c.Text.Message)
+		}
 		if len(trailers)+len(malformed) > 0 || len(nearest) > 1 {
 			number := len(l.claims)
 			if len(nearest) > 1 {

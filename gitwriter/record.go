@@ -56,7 +56,7 @@ type Author struct {
 	When         time.Time
 }
 
-func authorOf(c *mirror.Commit) Author { return Author{c.Hash.String(), c.Author, c.When} }
+func authorOf(c *mirror.Commit) Author { return Author{c.Hash.String(), c.Author, c.When()} }
 
 // maxGap bounds how far the revision of an entry may be ahead of those before
 // it. Entries may be missing where somebody rewrote the branch, but a planted
@@ -244,7 +244,7 @@ func match(c claim, policy string, moves []move) (ledger.Entry, string) {
 			continue
 		}
 		if entry.Moves == nil {
-			entry = ledger.Entry{Commit: c.commit.Hash.String(), Author: c.commit.Author, When: c.commit.When, Order: c.commit.Index, Revision: t.Revision,
+			entry = ledger.Entry{Commit: c.commit.Hash.String(), Author: c.commit.Author, When: c.commit.When(), Order: c.commit.Index, Revision: t.Revision,
 				Cause: t.Cause, Source: t.Source, Rollback: t.Rollback, Moves: map[ledger.SlotID]ledger.Move{}}
 		}
 		maps.Copy(entry.Moves, proof)

@@ -58,7 +58,7 @@ type Mirror struct {
 	head   plumbing.Hash // as last fetched
 	// beside are the branches of Pintle's own, as last looked up.
 	beside map[string]plumbing.Hash
-	log    commitLog
+	log    *commitLog
 	// past are trees that the head may not have. They are kept while they are few.
 	// wholeTree is what all trees of a head took, in bytes.
 	past      *memory.Storage
@@ -73,7 +73,7 @@ type Mirror struct {
 // HTTP(S), SSH or file URL, a bare repository, or a checkout. It reads nothing yet.
 // Errors are of type *Error.
 func Open(repo, branch string, auth Auth) (*Mirror, error) {
-	m := &Mirror{auth: auth, store: memory.NewStorage(), log: commitLog{commits: map[plumbing.Hash]*Commit{}}, past: memory.NewStorage(), steps: map[step]plumbing.Hash{}, maxCommits: maxCommits, maxUnpacked: maxUnpackedBytes}
+	m := &Mirror{auth: auth, store: memory.NewStorage(), log: newCommitLog(), past: memory.NewStorage(), steps: map[step]plumbing.Hash{}, maxCommits: maxCommits, maxUnpacked: maxUnpackedBytes}
 	if branch != "" {
 		m.branch = plumbing.NewBranchReferenceName(strings.TrimPrefix(branch, "refs/heads/"))
 	}
@@ -268,6 +268,15 @@ const anySHA1 capability.Capability = "allow-any-sha1-in-want"
 
 // fetch runs one request and keeps the objects that it brings.
 func (m *Mirror) fetch(ctx context.Context, req *packp.UploadPackRequest, into *memory.Storage) error {
+	return m.receive(ctx, req, func(ctx context.Context, pack io.Reader) error {
+		u := newUnpacker(pack, into, m.maxUnpacked)
+		u.known = m.store
+		return u.unpack(ctx)
+	})
+}
+
+// receive runs one request and has the pack read that it brings.
+func (m *Mirror) receive(ctx context.Context, req *packp.UploadPackRequest, read func(ctx context.Context, pack io.Reader) error) error {
 	ctx, cancel := context.WithTimeout(ctx, transferTimeout)
 	defer cancel()
 	body, _, err := m.remote.upload(ctx, req)
@@ -282,9 +291,7 @@ func (m *Mirror) fetch(ctx context.Context, req *packp.UploadPackRequest, into *
 		pack = sideband.NewDemuxer(sideband.Sideband, body)
 	}
 	limited := &io.LimitedReader{R: pack, N: maxPackBytes}
-	unpacking := newUnpacker(limited, into, m.maxUnpacked)
-	unpacking.known = m.store
-	err = errors.Join(unpacking.unpack(ctx), body.Close())
+	err = errors.Join(read(ctx, limited), body.Close())
 	switch {
 	case limited.N <= 0:
 		return &Error{Repository: m.name, Op: "fetch from", Kind: Limit, Err: fmt.Errorf("the pack is larger than %d bytes", maxPackBytes)}

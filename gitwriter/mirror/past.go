@@ -31,20 +31,8 @@ func (m *Mirror) Past(ctx context.Context, commits []*Commit, files []string) (m
 	known := map[string][]plumbing.Hash{"": roots}
 	asked := false
 	for _, level := range levels(files) {
-		wanted := map[step]bool{}
-		for _, p := range level {
-			var last plumbing.Hash // Most commits leave a folder as the one before did.
-			for _, tree := range known[parent(p)] {
-				if tree == last {
-					continue
-				}
-				if s := (step{tree, path.Base(p)}); !tree.IsZero() && !m.knows(s) {
-					wanted[s] = true
-				}
-				last = tree
-			}
-		}
-		if missing := m.missing(wanted); len(missing) > 0 && !asked {
+		wanted := m.unknown(level, known)
+		if !asked && len(m.missing(wanted)) > 0 {
 			asked = true
 			if err := m.NeedTrees(ctx, commits, nil); err != nil {
 				return nil, err
@@ -62,6 +50,25 @@ func (m *Mirror) Past(ctx context.Context, commits []*Commit, files []string) (m
 		found[f] = known[f]
 	}
 	return found, nil
+}
+
+// unknown are the steps to files and folders that were not looked up yet, where it is
+// known what the folders above are.
+func (m *Mirror) unknown(level []string, known map[string][]plumbing.Hash) map[step]bool {
+	wanted := map[step]bool{}
+	for _, p := range level {
+		var last plumbing.Hash // Most commits leave a folder as the one before did.
+		for _, tree := range known[parent(p)] {
+			if tree == last {
+				continue
+			}
+			if s := (step{tree, path.Base(p)}); !tree.IsZero() && !m.knows(s) {
+				wanted[s] = true
+			}
+			last = tree
+		}
+	}
+	return wanted
 }
 
 // below is what a name stands for in each of these trees, which were looked up.

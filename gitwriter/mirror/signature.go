@@ -9,7 +9,6 @@ import (
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/object"
-	"github.com/go-git/go-git/v5/plumbing/storer"
 )
 
 // Sign makes the signature of a commit's text; nil makes none.
@@ -58,25 +57,14 @@ func content(o plumbing.EncodedObject) (string, error) {
 	return string(text), nil
 }
 
-// keepText keeps the text of a commit that names Pintle, which most do not.
-func (c *Commit) keepText(store storer.EncodedObjectStorer, message string) error {
-	if !strings.Contains(message, "Pintle-") {
-		return nil
+// newText is what is kept of the text of a commit whose message is that long.
+func newText(text string, message int) *Text {
+	t := &Text{Message: text[len(text)-message:]}
+	t.Signed, t.Signature = splitSignature(text)
+	if t.Signature != "" && strings.HasSuffix(t.Signed, t.Message) {
+		t.Message = t.Signed[len(t.Signed)-message:] // One text in memory, not two.
 	}
-	c.Message = message
-	o, err := store.EncodedObject(plumbing.CommitObject, c.Hash)
-	if err != nil {
-		return fmt.Errorf("cannot read commit %s: %w", c.Hash, err)
-	}
-	text, err := content(o)
-	if err != nil {
-		return err
-	}
-	c.Signed, c.Signature = splitSignature(text)
-	if c.Signature != "" && strings.HasSuffix(c.Signed, message) {
-		c.Message = c.Signed[len(c.Signed)-len(message):] // One text in memory, not two.
-	}
-	return nil
+	return t
 }
 
 // splitSignature takes the one signature out of a commit's text. Where there is none,

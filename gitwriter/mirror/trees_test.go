@@ -25,17 +25,7 @@ func deepRepo(t *testing.T, options gitserver.Options, commits int) (*gitserver.
 		files["apps/team/prod/a.yaml"] = fmt.Sprint("a: ", i, "\n")
 		repo.Seed(t, files, fmt.Sprint("Commit ", i))
 	}
-	m, err := Open(repo.URL, "", Auth{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := m.Tip(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if err := m.Fetch(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	return server, m
+	return server, fetched(t, repo)
 }
 
 // TestNeedTrees: the trees of the past come in one request and without those that the
