@@ -79,21 +79,15 @@ func (r *Repository) Ledgers(ctx context.Context, policies []string) (map[string
 	}
 	r.lineage = r.lineage.extend(history)
 	claims := make(map[string][]int, len(policies))
+	var asked []int
 	for _, p := range policies {
-		claims[p] = nil
+		claims[p] = r.lineage.naming[p]
+		asked = append(asked, claims[p]...)
 	}
+	slices.Sort(asked)
 	var claimants []claim
-	for n, c := range r.lineage.claims {
-		asked := false
-		for _, policy := range c.policies() {
-			numbers, ok := claims[policy]
-			if asked = asked || ok; ok {
-				claims[policy] = append(numbers, n)
-			}
-		}
-		if asked {
-			claimants = append(claimants, c)
-		}
+	for _, n := range slices.Compact(asked) {
+		claimants = append(claimants, r.lineage.claims[n])
 	}
 	if err := r.readMoves(ctx, claimants, r.recent(history, claims)); err != nil {
 		return nil, nil, err
@@ -114,10 +108,10 @@ func (r *Repository) Ledgers(ctx context.Context, policies []string) (map[string
 	return pasts, problems, nil
 }
 
-// policies are those that a claim names, each once.
-func (c claim) policies() []string {
-	names := slices.Clone(c.malformed)
-	for _, t := range c.trailers {
+// policiesOf are the policies that trailers name, and lines that are none, each once.
+func policiesOf(trailers []ledger.Trailer, malformed []string) []string {
+	names := slices.Clone(malformed)
+	for _, t := range trailers {
 		names = append(names, t.Policy)
 	}
 	slices.Sort(names)
@@ -196,7 +190,7 @@ func (r *Repository) prove(policy string, claims []int, head *mirror.Commit, cou
 // entryOf is what a commit did as an entry of a policy whose highest revision
 // before it is given, or why it is none.
 func (r *Repository) entryOf(c claim, policy string, before int) (ledger.Entry, string) {
-	if !slices.Contains(c.policies(), policy) {
+	if !slices.Contains(c.policies, policy) {
 		return ledger.Entry{}, ""
 	}
 	if len(c.commit.Parents) > 1 {

@@ -41,7 +41,7 @@ func (m *Mirror) History(ctx context.Context) ([]*Commit, error) {
 
 // Commit returns a commit that History returned, or nil.
 func (m *Mirror) Commit(id plumbing.Hash) *Commit {
-	if c := m.log.commits[id]; c != nil && c.wasRead() {
+	if c := m.log.commits[id]; c != nil && c.Index >= 0 {
 		return c
 	}
 	return nil
