@@ -18,15 +18,21 @@ type step struct {
 	name string
 }
 
+// maxSteps bounds what is kept of what was looked up; each takes a hundred bytes.
+const maxSteps = 100_000
+
 // Past returns the blobs that files had in commits, by file and in the order of
 // the commits; zero where there was no such file. The trees on the way are
 // fetched level by level for all commits and files at once. What was looked up
 // in them is kept, and the trees are not: a folder that many files are in, or
-// that many commits did not touch, is read once.
+// that many commits did not touch, is read once, as long as there is not too much of it.
 func (m *Mirror) Past(ctx context.Context, commits []*Commit, files []string) (map[string][]plumbing.Hash, error) {
 	roots := make([]plumbing.Hash, len(commits))
 	for i, c := range commits {
 		roots[i] = c.Tree
+	}
+	if len(m.steps) > maxSteps {
+		clear(m.steps)
 	}
 	known := map[string][]plumbing.Hash{"": roots}
 	asked := false

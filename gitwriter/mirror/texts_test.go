@@ -168,6 +168,21 @@ func TestHistoryIsCompact(t *testing.T) {
 	if each := (live() - before) / commits; each > 250 {
 		t.Errorf("%d bytes are kept of each commit", each)
 	}
+	gitserver.Git(t, repo.Dir, "update-ref", "refs/heads/main", gitserver.Git(t, repo.Dir, "commit-tree", "-p", "main", "-m", "One more", "main^{tree}"))
+	if _, err := m.Tip(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Fetch(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	made = allocated()
+	history, err = m.History(t.Context())
+	if err != nil || len(history) != commits+1 {
+		t.Fatalf("%d commits, %v", len(history), err)
+	}
+	if more := allocated() - made; more > 1<<20 { // The list of commits may have to grow.
+		t.Errorf("%d bytes are allocated for one commit more", more)
+	}
 	runtime.KeepAlive(m)
 }
 
