@@ -238,7 +238,7 @@ func (m *Mirror) Need(ctx context.Context, ids []plumbing.Hash) error {
 }
 
 func (m *Mirror) has(id plumbing.Hash) bool {
-	return m.store.Objects[id] != nil || m.past.Objects[id] != nil
+	return m.store.Objects[id] != nil || m.past.Trees[id] != nil
 }
 
 // maxWants keeps a request's size within what servers take.

@@ -59,7 +59,8 @@ type Mirror struct {
 	// beside are the branches of Pintle's own, as last looked up.
 	beside map[string]plumbing.Hash
 	log    *commitLog
-	// past are trees that the head may not have. They are kept while they are few.
+	// past are trees that the head may not have. They are kept while they are few, and
+	// until the head is fetched anew.
 	// wholeTree is what all trees of a head took, in bytes.
 	past      *memory.Storage
 	wholeTree int
@@ -206,6 +207,7 @@ func (m *Mirror) Fetch(ctx context.Context) error {
 	if m.head == m.tip && !m.head.IsZero() {
 		return nil
 	}
+	m.past = memory.NewStorage() // They may be the head's now, and then have to be kept.
 	req := m.newRequest(m.tip)
 	if m.head.IsZero() {
 		req.Depth = packp.DepthCommits(1)

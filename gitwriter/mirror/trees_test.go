@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/object"
+	"github.com/go-git/go-git/v5/storage/memory"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pintle-dev/pintle/fixtures/gitserver"
@@ -110,5 +112,41 @@ func TestPastTreesAreBounded(t *testing.T) {
 	}
 	if got := len(m.past.Trees); got != 4 {
 		t.Errorf("%d trees are kept, want 4", got)
+	}
+}
+
+// TestPastTreesAreNotTheHeads: where the head goes back to trees of the past, they are
+// the head's from then on, and a commit can be made on them.
+func TestPastTreesAreNotTheHeads(t *testing.T) {
+	server := gitserver.New(t, gitserver.Options{})
+	repo := server.Create("fleet")
+	repo.Seed(t, map[string]string{"apps/a.yaml": "a: 1\n"}, "First")
+	repo.Seed(t, map[string]string{"apps/a.yaml": "a: 2\n"}, "Second")
+	gitserver.Git(t, repo.Dir, "repack", "-adbq") // A server with bitmaps leaves out all that the old head came from.
+	m := fetched(t, repo)
+	history, err := m.History(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.NeedTrees(t.Context(), history[:1], nil); err != nil || len(m.past.Trees) != 2 {
+		t.Fatalf("%d trees, %v", len(m.past.Trees), err)
+	}
+	gitserver.Git(t, repo.Dir, "update-ref", "refs/heads/main", gitserver.Git(t, repo.Dir, "commit-tree", "-p", "main", "-m", "Back", "main~1^{tree}"))
+	if _, err := m.Tip(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Fetch(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.Diff(t.Context(), []Pair{{Old: history[1].Tree, New: history[0].Tree}}, func(string) bool { return true }); err != nil {
+		t.Fatal(err)
+	}
+	m.past = memory.NewStorage()
+	d, err := m.NewDraft()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Commit(map[string][]byte{"apps/a.yaml": []byte("a: 3\n")}, object.Signature{}, "Third\n", nil); err != nil {
+		t.Error(err)
 	}
 }
