@@ -43,7 +43,10 @@ func (m *Mirror) NeedTrees(ctx context.Context, commits, next []*Commit) error {
 	m.mustSet(req, capability.Shallow)
 	_ = req.Capabilities.Set(capability.ThinPack)
 	m.filter(req, packp.FilterBlobNone())
-	return m.fetch(ctx, req, m.past)
+	if err := m.fetch(ctx, req, m.past); ctx.Err() != nil {
+		return err
+	}
+	return nil // Where the server refuses such a request, there still are the levels.
 }
 
 func affordable(wants []plumbing.Hash, bytes int) bool {

@@ -3,6 +3,7 @@
 package mirror
 
 import (
+	"context"
 	"fmt"
 	"testing"
 
@@ -148,5 +149,28 @@ func TestPastTreesAreNotTheHeads(t *testing.T) {
 	}
 	if _, err := d.Commit(map[string][]byte{"apps/a.yaml": []byte("a: 3\n")}, object.Signature{}, "Third\n", nil); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestNeedTreesRefused: a request that fails is none that the pass needs.
+func TestNeedTreesRefused(t *testing.T) {
+	_, m := deepRepo(t, gitserver.Options{}, 4)
+	history, err := m.History(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.maxUnpacked = 10 // bytes
+	if err := m.NeedTrees(t.Context(), history[:2], nil); err != nil {
+		t.Fatal(err)
+	}
+	m.maxUnpacked = maxUnpackedBytes
+	diffs, err := m.Diff(t.Context(), []Pair{{Old: history[0].Tree, New: history[1].Tree}}, func(string) bool { return true })
+	if err != nil || len(diffs[0]) != 1 {
+		t.Errorf("the commit changes %v, %v", diffs, err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := m.NeedTrees(ctx, history[2:3], nil); err == nil {
+		t.Error("called off, and went on")
 	}
 }
