@@ -45,5 +45,12 @@ func IdleFor(m *Mirror, idle time.Duration) {
 	}
 }
 
+// AnswerWithin sets how long a server over SSH may take for what needs no git.
+func AnswerWithin(m *Mirror, patience time.Duration) {
+	if r, ok := m.remote.(*sshRemote); ok {
+		r.answers = patience
+	}
+}
+
 // HangUp ends the connections that wait.
 func HangUp(m *Mirror) { m.remote.close() }

@@ -30,11 +30,12 @@ type sshRemote struct {
 	key     ssh.Signer // nil: the agent's
 	agent   string
 	waiting waitingClient
+	answers time.Duration // within which the server answers without git
 }
 
 func newSSHRemote(address sshAddress, auth Auth) (*sshRemote, error) {
 	r := &sshRemote{sshAddress: address, dialer: dialer{idleTimeout}, agent: auth.SSH.Agent,
-		known: parseKnownHosts(auth.SSH.KnownHosts).of(address.host, address.port), waiting: waitingClient{patience: keepTimeout}}
+		known: parseKnownHosts(auth.SSH.KnownHosts).of(address.host, address.port), waiting: waitingClient{patience: keepTimeout}, answers: answerTimeout}
 	if r.user == "" {
 		r.user = sshUser
 	}

@@ -74,7 +74,7 @@ func cause(ctx context.Context, err error) error {
 
 func (s *sshSession) run(command string) (err error) {
 	// A server that went away without a word is not waited for as long as git may be.
-	impatient := time.AfterFunc(answerTimeout, func() { _ = s.client.Close() })
+	impatient := time.AfterFunc(s.remote.answers, func() { _ = s.client.Close() })
 	s.command, err = s.client.NewSession()
 	impatient.Stop()
 	if err != nil {
@@ -103,7 +103,7 @@ func (s *sshSession) close() {
 // finish ends the command, and keeps the connection if the command soon ends with
 // nothing more to say.
 func (s *sshSession) finish() {
-	impatient := time.AfterFunc(answerTimeout, func() { _ = s.client.Close() })
+	impatient := time.AfterFunc(s.remote.answers, func() { _ = s.client.Close() })
 	_ = s.in.Close()
 	n, err := io.Copy(io.Discard, io.LimitReader(s.out, maxRest))
 	if err != nil || n == maxRest {
@@ -135,9 +135,18 @@ func (s *sshSession) explain(err error) error {
 		said = s.said.text.String()
 	}
 	if said = oneLine(said); said == "" {
-		return err
+		return s.lost(err)
 	}
 	return &refusal{kind: kindOf(said), err: fmt.Errorf("the server says: %s", said)}
+}
+
+// lost is why the connection has ended, where that is why there was no answer.
+func (s *sshSession) lost(err error) error {
+	_ = s.client.Close()
+	if ended := s.client.Wait(); isTimeout(ended) {
+		return ended
+	}
+	return err
 }
 
 // maxAnswer bounds what is read, in bytes, to get to an error's words.
