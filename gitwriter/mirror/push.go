@@ -202,7 +202,7 @@ func (d *Draft) hint(words string) string {
 	case protectedWords.MatchString(words):
 		return fmt.Sprintf("let these credentials push to branch %q, or propose what is due with `mode: PullRequest`", branch)
 	case lockedWords.MatchString(words):
-		return fmt.Sprintf("another push may be under way; if this stays, a git that was killed on the server left the lock of branch %q, and whoever runs the server has to remove it", branch)
+		return "another push may be under way; if this stays, git was killed in the midst of one, and its .lock files have to be removed where the repository is stored"
 	}
 	return fmt.Sprintf("check that branch %q may be pushed to with these credentials", branch)
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os/exec"
 	"regexp"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -30,11 +31,10 @@ func (m *Mirror) failure(report *packp.ReportStatus, err error, said string, hin
 	}
 	words := ""
 	spoke, isRefusal := errors.AsType[*refusal](err)
-	_, isLocal := m.remote.(*localRemote)
 	switch known, isKnown := errors.AsType[*Error](err); {
 	case isKnown:
 		return known
-	case report != nil, isLocal, isRefusal && (spoke.kind == Unreachable || protectedWords.MatchString(spoke.Error())):
+	case report != nil, exited(err), isRefusal && (spoke.kind == Unreachable || protectedWords.MatchString(spoke.Error())):
 		words = oneLine(err.Error() + " " + said)
 	case isClientError(err):
 		_, cause := explainAnswer(err)
@@ -43,6 +43,12 @@ func (m *Mirror) failure(report *packp.ReportStatus, err error, said string, hin
 		return m.explain("push to", err)
 	}
 	return &Error{Repository: m.name, Op: "push to", Kind: Rejected, Hint: hint(words), Err: fmt.Errorf("the server refuses the push: %s", words)}
+}
+
+// exited tells whether git ended on this machine by itself, and so has said why.
+func exited(err error) bool {
+	ended, ok := errors.AsType[*exec.ExitError](err)
+	return ok && ended.Exited()
 }
 
 // isClientError tells whether the answer has a status of HTTP that blames the request.

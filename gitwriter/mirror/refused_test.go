@@ -57,7 +57,7 @@ func (a answer) write(t *testing.T, w http.ResponseWriter) {
 const (
 	toPropose = "or propose what is due with `mode: PullRequest`"
 	toCheck   = `check that branch "main" may be pushed to`
-	toUnlock  = "whoever runs the server has to remove it"
+	toUnlock  = "its .lock files have to be removed"
 	tryLater  = "try again later"
 )
 
