@@ -153,7 +153,7 @@ func (s *sshSession) lost(err error) error {
 const maxAnswer = 1 << 20
 
 var (
-	notFoundWords  = regexp.MustCompile(`(?i)not found|not appear to be a git repository|does not exist|could not be found|no such repository`)
+	notFoundWords  = regexp.MustCompile(`(?i)not found|cannot find repository|not appear to be a git repository|does not exist|could not be found|no such repository`)
 	forbiddenWords = regexp.MustCompile(`(?i)read[ -]only|unauthorized|not (authorized|allowed)|denied|forbidden`)
 )
 
