@@ -29,19 +29,20 @@ func (m *Mirror) failure(report *packp.ReportStatus, err error, said string, hin
 	if err == nil {
 		err = errors.New("the server did not say whether it took the push")
 	}
-	words := ""
 	spoke, isRefusal := errors.AsType[*refusal](err)
 	switch known, isKnown := errors.AsType[*Error](err); {
 	case isKnown:
 		return known
 	case report != nil, exited(err), isRefusal && (spoke.kind == Unreachable || protectedWords.MatchString(spoke.Error())):
-		words = oneLine(err.Error() + " " + said)
+		return m.rejected(oneLine(err.Error()+" "+said), hint)
 	case isClientError(err):
 		_, cause := explainAnswer(err)
-		words = cause.Error()
-	default:
-		return m.explain("push to", err)
+		return m.rejected(cause.Error(), hint)
 	}
+	return m.explain("push to", err)
+}
+
+func (m *Mirror) rejected(words string, hint func(words string) string) error {
 	return &Error{Repository: m.name, Op: "push to", Kind: Rejected, Hint: hint(words), Err: fmt.Errorf("the server refuses the push: %s", words)}
 }
 

@@ -207,7 +207,7 @@ func TestAnswersToAPush(t *testing.T) {
 			if err := s.write(t, m, 4); err != nil {
 				t.Errorf("a push that was taken fails: %v", err)
 			}
-			if got := m.Head().String(); got != s.Repo.Head(t, "main") {
+			if got := m.Head().String(); got != s.Head(t, "main") {
 				t.Errorf("the mirror is at %s, which is not the head", got)
 			}
 			s.expect(t, 4, 5)
