@@ -94,7 +94,7 @@ func TestOddRepositories(t *testing.T) {
 			wire := faults.NewWire(t, strings.TrimPrefix(w.server.URL, "http://"))
 			w.address = "http://" + wire.Host + "/fleet.git"
 			before := w.repo.Head(t, "main")
-			fsck := gitserver.Git(t, w.repo.Dir, "fsck", "--strict", "--no-progress", "--no-dangling")
+			fsck := w.repo.Faults(t)
 			report, err := w.engine().Sync(t.Context())
 			if err != nil {
 				t.Fatal(err)
@@ -110,7 +110,7 @@ func TestOddRepositories(t *testing.T) {
 			}
 			w.expectChanged(before, files, "1.1.0@"+report.Policies[0].Selected.Digest)
 			w.expectMessage()
-			if got := gitserver.Git(t, w.repo.Dir, "fsck", "--strict", "--no-progress", "--no-dangling"); got != fsck {
+			if got := w.repo.Faults(t); got != fsck {
 				t.Errorf("fsck says %q, and before %q", got, fsck)
 			}
 			again, err := w.engine().Sync(t.Context())
