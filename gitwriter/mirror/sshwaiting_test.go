@@ -108,7 +108,7 @@ func TestLimitsOfWaiting(t *testing.T) {
 
 	// The far end is silent for too long while a command runs.
 	w.repo.Hook(t, "pre-receive", "while grep -q loop \"$0\"; do sleep 0.05; done")
-	mirror.IdleFor(w.Mirror, 200*time.Millisecond)
+	mirror.IdleFor(w.Mirror, time.Second)
 	mirror.KeepFor(w.Mirror, time.Minute)
 	err := commit(t.Context(), w.Mirror, map[string][]byte{"a.yaml": []byte("a: 2\n")})
 	wantKind(t, err, mirror.Unreachable, "no answer in time")
