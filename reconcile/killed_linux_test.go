@@ -74,7 +74,10 @@ func (k *killed) update(mend func()) error {
 	k.versions++
 	version := fmt.Sprintf("1.%d.0", k.versions)
 	images.Push(k.t, k.registry, "app", version, version)
-	_, failed := k.engine.Sync(k.t.Context())
+	first, failed := k.engine.Sync(k.t.Context())
+	if failed == nil && len(first.Commits) != 1 {
+		k.t.Errorf("version %d: the pass that wrote it tells of %d commits", k.versions, len(first.Commits))
+	}
 	if failed != nil && k.tag(app) == version {
 		k.unknown++
 	}
