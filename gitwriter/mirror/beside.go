@@ -127,35 +127,29 @@ func (m *Mirror) moveBeside(ctx context.Context, command *packp.Command, pack io
 	pushCtx, cancel := context.WithTimeout(ctx, transferTimeout)
 	defer cancel()
 	report, err := m.remote.receive(pushCtx, req)
-	if err == nil && report == nil {
-		err = errors.New("the server did not say whether it took the push")
-	}
-	if err == nil {
+	if err == nil && report != nil {
 		m.beside[branch] = command.New
 		if command.New.IsZero() {
 			delete(m.beside, branch)
 		}
 		return nil
 	}
-	return m.judgeBeside(ctx, command, err, progress.String())
+	return m.judgeBeside(ctx, command, m.failure(report, err, progress.String(), func(string) string {
+		return fmt.Sprintf("check that branches %s* may be made, forced and deleted with these credentials", besidePrefix)
+	}))
 }
 
 // judgeBeside finds out what a failed push means by looking at the branch.
-func (m *Mirror) judgeBeside(ctx context.Context, command *packp.Command, err error, said string) error {
-	_, tipErr := m.Tip(ctx)
+func (m *Mirror) judgeBeside(ctx context.Context, command *packp.Command, failed error) error {
+	_, err := m.Tip(ctx)
 	tip := m.beside[command.Name.Short()]
 	switch {
-	case tipErr != nil:
-		return m.explain("push to", errors.Join(err, tipErr))
+	case err != nil:
+		return m.unknown(failed, err)
 	case tip == command.New:
 		return nil // It was taken; only the answer was lost.
 	case tip != command.Old:
-		return &RaceError{Err: err}
+		return &RaceError{Err: reason(failed)}
 	}
-	var known *Error
-	if explained := m.explain("push to", err); errors.As(explained, &known) && known.Kind != Unreachable {
-		return explained
-	}
-	return &Error{Repository: m.name, Op: "push to", Kind: Rejected, Err: fmt.Errorf("the server refuses the push: %s", oneLine(err.Error()+" "+said)),
-		Hint: fmt.Sprintf("check that branches %s* may be made, forced and deleted with these credentials", besidePrefix)}
+	return failed
 }

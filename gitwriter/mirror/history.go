@@ -287,7 +287,8 @@ func (m *Mirror) Diff(ctx context.Context, pairs []Pair, keep func(path string) 
 	}
 	for depth := 0; len(level) > 0; depth++ {
 		if depth > maxDepth {
-			return nil, &Error{Repository: m.name, Op: "read", Kind: Limit, Err: fmt.Errorf("folders are nested deeper than %d", maxDepth)}
+			return nil, &Error{Repository: m.name, Op: "read", Kind: Limit, Err: fmt.Errorf("folders are nested deeper than %d: %s", maxDepth, oneLine(level[0].path)),
+				Hint: "take them out of the branch"}
 		}
 		var ids []plumbing.Hash
 		for _, t := range level {

@@ -69,7 +69,10 @@ func (r *localRemote) git(ctx context.Context, stdin io.Reader, args ...string) 
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	if err := cmd.Run(); err != nil {
-		return nil, fmt.Errorf("git: %s: %w", oneLine(errs.String()), err)
+		if words := oneLine(errs.String()); words != "" {
+			err = fmt.Errorf("%s: %w", words, err)
+		}
+		return nil, fmt.Errorf("git: %w", err)
 	}
 	return out.Bytes(), nil
 }

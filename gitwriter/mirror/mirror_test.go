@@ -63,8 +63,13 @@ func eachTransport(t *testing.T, test func(t *testing.T, repo gitserver.Repo, co
 		t.Run("ssh, "+name, func(t *testing.T) {
 			server := gitserver.NewSSH(t, options)
 			repo := server.Create("fleet")
-			test(t, repo, func() *mirror.Mirror { return openSSH(t, server, repo) })
-			sessionsEnd(t)
+			var opened []*mirror.Mirror
+			test(t, repo, func() *mirror.Mirror {
+				m := openSSH(t, server, repo)
+				opened = append(opened, m)
+				return m
+			})
+			sessionsEnd(t, opened...)
 		})
 	}
 	t.Run("path", func(t *testing.T) {
@@ -274,6 +279,7 @@ func writeTo(ctx context.Context, repo, branch string, auth mirror.Auth) error {
 	if err != nil {
 		return err
 	}
+	defer mirror.HangUp(m)
 	if _, err := m.Tip(ctx); err != nil {
 		return err
 	}

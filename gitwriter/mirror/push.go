@@ -155,10 +155,7 @@ func (d *Draft) Push(ctx context.Context) error {
 		m.head, m.tip = d.tip, d.tip
 		return nil
 	}
-	if err == nil {
-		err = errors.New("the server did not say whether it took the push")
-	}
-	return d.judge(ctx, err, progress.String())
+	return d.judge(ctx, m.failure(report, err, progress.String(), d.hint))
 }
 
 func (d *Draft) request() (*packp.ReferenceUpdateRequest, *strings.Builder, error) {
@@ -180,27 +177,32 @@ func (d *Draft) request() (*packp.ReferenceUpdateRequest, *strings.Builder, erro
 
 // judge finds out what a failed push means by looking at the branch, whatever
 // words the server used.
-func (d *Draft) judge(ctx context.Context, err error, said string) error {
+func (d *Draft) judge(ctx context.Context, failed error) error {
 	m := d.mirror
-	tip, tipErr := m.Tip(ctx)
+	tip, err := m.Tip(ctx)
 	switch {
-	case tipErr != nil:
-		return m.explain("push to", errors.Join(err, tipErr))
+	case err != nil:
+		return m.unknown(failed, err)
 	case tip == d.tip:
 		// It was taken; only the answer was lost.
 		m.head = d.tip
 		return nil
 	case tip != d.base:
-		return &RaceError{Err: err}
+		return &RaceError{Err: reason(failed)}
 	}
-	var known *Error
-	if explained := m.explain("push to", err); errors.As(explained, &known) && known.Kind != Unreachable {
-		return explained
+	return failed
+}
+
+// hint says what to do about a push that is refused with these words.
+func (d *Draft) hint(words string) string {
+	branch := d.mirror.branch.Short()
+	switch {
+	case d.mirror.Checkout():
+		return "commit or stash what is not clean in the checkout"
+	case protectedWords.MatchString(words):
+		return fmt.Sprintf("let these credentials push to branch %q, or propose what is due with `mode: PullRequest`", branch)
+	case lockedWords.MatchString(words):
+		return "another push may be under way; if this stays, git was killed in the midst of one, and its .lock files have to be removed where the repository is stored"
 	}
-	e := &Error{Repository: m.name, Op: "push to", Kind: Rejected, Err: fmt.Errorf("the server refuses the push: %s", oneLine(err.Error()+" "+said)),
-		Hint: fmt.Sprintf("check that branch %q may be pushed to with these credentials", m.branch.Short())}
-	if m.Checkout() {
-		e.Hint = "commit or stash what is not clean in the checkout"
-	}
-	return e
+	return fmt.Sprintf("check that branch %q may be pushed to with these credentials", branch)
 }

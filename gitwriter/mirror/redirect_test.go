@@ -49,7 +49,7 @@ func TestRedirectsCarryNoLogin(t *testing.T) {
 	}{
 		"a look-up":          {false, func(r *http.Request) bool { return r.Method == http.MethodGet }, mirror.Unauthorized, "other credentials", 1},
 		"a fetch":            {false, func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/git-upload-pack") }, mirror.Unreachable, "redirect on non-initial request", 0},
-		"a push":             {false, func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/git-receive-pack") }, mirror.Rejected, "redirect on non-initial request", 0},
+		"a push":             {false, func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/git-receive-pack") }, mirror.Unreachable, "redirect on non-initial request", 0},
 		"to http from https": {true, func(*http.Request) bool { return true }, mirror.Unreachable, `changes scheme from "https" to "http"`, 0},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -20,19 +20,22 @@ import (
 // handshakeTimeout bounds all from the first byte to the login.
 const handshakeTimeout = 30 * time.Second
 
-// sshRemote runs Git's commands on a server, on a connection for each.
+// sshRemote runs Git's commands on a server, one after the other, on a connection
+// that stays for the next one.
 type sshRemote struct {
 	sshAddress
 
-	dialer dialer
-	known  knownHosts // of this server
-	key    ssh.Signer // nil: the agent's
-	agent  string
+	dialer  dialer
+	known   knownHosts // of this server
+	key     ssh.Signer // nil: the agent's
+	agent   string
+	waiting waitingClient
+	answers time.Duration // within which the server answers without git
 }
 
 func newSSHRemote(address sshAddress, auth Auth) (*sshRemote, error) {
 	r := &sshRemote{sshAddress: address, dialer: dialer{idleTimeout}, agent: auth.SSH.Agent,
-		known: parseKnownHosts(auth.SSH.KnownHosts).of(address.host, address.port)}
+		known: parseKnownHosts(auth.SSH.KnownHosts).of(address.host, address.port), waiting: waitingClient{patience: keepTimeout}, answers: answerTimeout}
 	if r.user == "" {
 		r.user = sshUser
 	}
@@ -44,7 +47,7 @@ func newSSHRemote(address sshAddress, auth Auth) (*sshRemote, error) {
 	return r, err
 }
 
-func (r *sshRemote) close() {}
+func (r *sshRemote) close() { hangUp(r.waiting.take()) }
 
 // connect logs in at the server, if its key is known.
 func (r *sshRemote) connect(ctx context.Context) (*ssh.Client, error) {
@@ -104,21 +107,17 @@ func (r *sshRemote) explainHandshake(err error) error {
 }
 
 func (r *sshRemote) advertise(ctx context.Context) (*packp.AdvRefs, error) {
-	s, err := r.start(ctx, transport.UploadPackServiceName)
+	s, refs, err := r.start(ctx, transport.UploadPackServiceName)
 	if err != nil {
 		return nil, err
 	}
-	defer s.close()
-	refs, err := decodeRefs(s.out)
-	if err != nil {
-		return nil, s.explain(err)
-	}
 	_, _ = s.in.Write(pktline.FlushPkt) // nothing is wanted
+	s.finish()
 	return refs, nil
 }
 
 func (r *sshRemote) upload(ctx context.Context, req *packp.UploadPackRequest) (io.ReadCloser, *packp.UploadPackResponse, error) {
-	s, err := r.start(ctx, transport.UploadPackServiceName)
+	s, _, err := r.start(ctx, transport.UploadPackServiceName)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -132,9 +131,6 @@ func (r *sshRemote) upload(ctx context.Context, req *packp.UploadPackRequest) (i
 }
 
 func (s *sshSession) upload(req *packp.UploadPackRequest) (*packp.UploadPackResponse, error) {
-	if _, err := decodeRefs(s.out); err != nil {
-		return nil, err
-	}
 	var in bytes.Buffer
 	if err := encodeUpload(&in, req); err != nil {
 		return nil, err
@@ -147,22 +143,21 @@ func (s *sshSession) upload(req *packp.UploadPackRequest) (*packp.UploadPackResp
 }
 
 func (r *sshRemote) receive(ctx context.Context, req *packp.ReferenceUpdateRequest) (*packp.ReportStatus, error) {
-	s, err := r.start(ctx, transport.ReceivePackServiceName)
+	s, _, err := r.start(ctx, transport.ReceivePackServiceName)
 	if err != nil {
 		return nil, err
 	}
-	defer s.close()
-	if _, err := decodeRefs(s.out); err != nil && !errors.Is(err, transport.ErrEmptyRemoteRepository) {
-		return nil, s.explain(err)
-	}
 	if err := req.Encode(s.in); err != nil {
+		defer s.close()
 		return nil, s.explain(err)
 	}
 	report, err := decodeReport(req, s.out)
 	if report == nil {
+		defer s.close()
 		return nil, s.explain(err)
 	}
 	// The server's hooks go on, and would be cut off in their words.
 	_, _ = io.Copy(io.Discard, s.out)
+	s.finish()
 	return report, err
 }

@@ -128,6 +128,7 @@ func TestKeysThatLogIn(t *testing.T) {
 				t.Fatal(err)
 			}
 			fetch(t, m)
+			mirror.HangUp(m)
 		})
 	}
 }

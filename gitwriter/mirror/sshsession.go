@@ -11,8 +11,10 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/go-git/go-git/v5/plumbing/format/pktline"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 	"github.com/go-git/go-git/v5/plumbing/transport"
 	"golang.org/x/crypto/ssh"
 )
@@ -20,6 +22,7 @@ import (
 // sshSession is one command of Git's that runs on the server.
 type sshSession struct {
 	ctx     context.Context //nolint:containedctx // it bounds the session, which lives as long
+	remote  *sshRemote
 	client  *ssh.Client
 	command *ssh.Session
 	in      io.WriteCloser
@@ -29,18 +32,36 @@ type sshSession struct {
 	release func() bool
 }
 
-// start runs git-upload-pack or git-receive-pack. The session ends with ctx.
-func (r *sshRemote) start(ctx context.Context, service string) (*sshSession, error) {
+// start runs git-upload-pack or git-receive-pack, and reads the refs that either
+// begins with. Nothing is sent before that, so that what fails on a connection that
+// has waited can be tried again on a new one. The session ends with ctx.
+func (r *sshRemote) start(ctx context.Context, service string) (*sshSession, *packp.AdvRefs, error) {
+	if client := r.waiting.take(); client != nil {
+		s, refs, err := r.startOn(ctx, client, service)
+		if err == nil || ctx.Err() != nil {
+			return s, refs, cause(ctx, err)
+		}
+	}
 	client, err := r.connect(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	s := &sshSession{ctx: ctx, client: client, wait: func() {}, release: context.AfterFunc(ctx, func() { _ = client.Close() })}
+	return r.startOn(ctx, client, service)
+}
+
+func (r *sshRemote) startOn(ctx context.Context, client *ssh.Client, service string) (*sshSession, *packp.AdvRefs, error) {
+	s := &sshSession{ctx: ctx, remote: r, client: client, wait: func() {}, release: context.AfterFunc(ctx, func() { _ = client.Close() })}
 	if err := s.run(service + " " + quote(r.path)); err != nil {
 		s.close()
-		return nil, cause(ctx, err)
+		return nil, nil, cause(ctx, err)
 	}
-	return s, nil
+	refs, err := decodeRefs(s.out)
+	if err != nil {
+		err = s.explain(err)
+		s.close()
+		return nil, nil, err
+	}
+	return s, refs, nil
 }
 
 // cause is that ctx has ended, where this is why something failed.
@@ -52,7 +73,11 @@ func cause(ctx context.Context, err error) error {
 }
 
 func (s *sshSession) run(command string) (err error) {
-	if s.command, err = s.client.NewSession(); err != nil {
+	// A server that went away without a word is not waited for as long as git may be.
+	impatient := time.AfterFunc(s.remote.answers, func() { _ = s.client.Close() })
+	s.command, err = s.client.NewSession()
+	impatient.Stop()
+	if err != nil {
 		return err
 	}
 	if s.in, err = s.command.StdinPipe(); err != nil {
@@ -71,10 +96,31 @@ func (s *sshSession) run(command string) (err error) {
 // close ends the connection, and waits for all that reads from it.
 func (s *sshSession) close() {
 	s.release()
-	_ = s.client.Close()
-	_ = s.client.Wait()
+	hangUp(s.client)
 	s.wait()
 }
+
+// finish ends the command, and keeps the connection if the command soon ends with
+// nothing more to say.
+func (s *sshSession) finish() {
+	impatient := time.AfterFunc(s.remote.answers, func() { _ = s.client.Close() })
+	_ = s.in.Close()
+	n, err := io.Copy(io.Discard, io.LimitReader(s.out, maxRest))
+	if err != nil || n == maxRest {
+		impatient.Stop()
+		s.close()
+		return
+	}
+	s.wait()
+	if inTime := impatient.Stop(); !s.release() || !inTime {
+		hangUp(s.client)
+		return
+	}
+	s.remote.waiting.put(s.client)
+}
+
+// maxRest bounds what a command may say after all that was wanted, in bytes.
+const maxRest = 64 << 10
 
 // explain says why there was no answer, in the server's words where it has any.
 func (s *sshSession) explain(err error) error {
@@ -89,16 +135,25 @@ func (s *sshSession) explain(err error) error {
 		said = s.said.text.String()
 	}
 	if said = oneLine(said); said == "" {
-		return err
+		return s.lost(err)
 	}
 	return &refusal{kind: kindOf(said), err: fmt.Errorf("the server says: %s", said)}
+}
+
+// lost is why the connection has ended, where that is why there was no answer.
+func (s *sshSession) lost(err error) error {
+	_ = s.client.Close()
+	if ended := s.client.Wait(); isTimeout(ended) {
+		return ended
+	}
+	return err
 }
 
 // maxAnswer bounds what is read, in bytes, to get to an error's words.
 const maxAnswer = 1 << 20
 
 var (
-	notFoundWords  = regexp.MustCompile(`(?i)not found|not appear to be a git repository|does not exist|could not be found|no such repository`)
+	notFoundWords  = regexp.MustCompile(`(?i)not found|cannot find repository|not appear to be a git repository|does not exist|could not be found|no such repository`)
 	forbiddenWords = regexp.MustCompile(`(?i)read[ -]only|unauthorized|not (authorized|allowed)|denied|forbidden`)
 )
 
@@ -140,6 +195,6 @@ type sessionBody struct {
 }
 
 func (b *sessionBody) Close() error {
-	b.session.close()
+	b.session.finish()
 	return nil
 }
