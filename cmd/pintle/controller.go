@@ -37,6 +37,7 @@ type controllerOptions struct {
 	controller.Options
 
 	cluster       clusterFlags
+	share         shareFlags
 	metrics       string
 	probes        string
 	election      bool
@@ -64,9 +65,10 @@ It runs until a signal, and then finishes the push that is under way.`,
 	}
 	flags := command.Flags()
 	o.cluster.bind(flags)
+	o.share.bind(flags)
 	flags.StringVar(&o.metrics, "metrics-bind-address", ":8080", "address to serve metrics on; 0 for none")
 	flags.StringVar(&o.probes, "health-probe-bind-address", ":8081", "address to serve /healthz and /readyz on; 0 for none")
-	flags.BoolVar(&o.election, "leader-elect", false, "work only while holding the lease pintle in the own namespace")
+	flags.BoolVar(&o.election, "leader-elect", false, "work only while holding the lease of the share in the own namespace: pintle, or pintle-HASH with --namespaces or --selector")
 	flags.StringVar(&o.electionSpace, "leader-election-namespace", "", "namespace of the lease (default: the own one, in a cluster)")
 	flags.StringArrayVar(&o.PlainHTTP, "plain-http", nil, "registry or Git server `HOST[:PORT]` that speaks HTTP without TLS (repeatable)")
 	o.listening.bind(flags)
@@ -87,6 +89,10 @@ func runController(ctx context.Context, o controllerOptions, log io.Writer) erro
 	if o.perSecond <= 0 {
 		return usageError{errors.New("--registry-qps must be above 0")}
 	}
+	own, err := o.share.share()
+	if err != nil {
+		return err
+	}
 	asking, err := o.registries.asking()
 	if err != nil {
 		return err
@@ -104,10 +110,10 @@ func runController(ctx context.Context, o controllerOptions, log io.Writer) erro
 	ctrl.SetLogger(logger)
 	klog.SetLogger(logger) // of client-go
 	mgr, err := ctrl.NewManager(config, ctrl.Options{
-		Scheme: scheme, Logger: logger,
+		Scheme: scheme, Logger: logger, Cache: own.cache,
 		Metrics:                metricsserver.Options{BindAddress: o.metrics},
 		HealthProbeBindAddress: o.probes,
-		LeaderElection:         o.election, LeaderElectionID: "pintle", LeaderElectionNamespace: o.electionSpace, LeaderElectionReleaseOnCancel: true,
+		LeaderElection:         o.election, LeaderElectionID: own.lease, LeaderElectionNamespace: o.electionSpace, LeaderElectionReleaseOnCancel: true,
 		GracefulShutdownTimeout: new(shutdown),
 	})
 	if err != nil {

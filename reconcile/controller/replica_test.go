@@ -53,12 +53,13 @@ func (r *replica) said() string {
 
 // replica starts one of several that elect their leader in the world's namespace. It is
 // killed when the test ends.
-func (w *world) replica(program, kubeconfig string) *replica {
+func (w *world) replica(program, kubeconfig string, more ...string) *replica {
 	w.t.Helper()
 	r := &replica{ended: make(chan struct{})}
-	r.Cmd = exec.CommandContext(context.WithoutCancel(w.t.Context()), program, "controller", "--kubeconfig", kubeconfig,
+	args := append([]string{"controller", "--kubeconfig", kubeconfig,
 		"--leader-elect", "--leader-election-namespace", w.namespace, "--plain-http", "127.0.0.1",
-		"--metrics-bind-address", "0", "--health-probe-bind-address", "0", "--quiet-period", "0s")
+		"--metrics-bind-address", "0", "--health-probe-bind-address", "0", "--quiet-period", "0s"}, more...)
+	r.Cmd = exec.CommandContext(context.WithoutCancel(w.t.Context()), program, args...)
 	r.Env = []string{"HOME=" + w.t.TempDir(), "PATH=" + os.Getenv("PATH")}
 	r.Stdout, r.Stderr = r, r
 	if err := r.Start(); err != nil {
