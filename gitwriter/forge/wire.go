@@ -135,7 +135,11 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	text, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
 	_ = resp.Body.Close()
-	return nil, &Error{Host: w.host, Kind: reasonOf(resp), Wait: pauseOf(resp.Header, time.Now()), Err: fmt.Errorf("it answers %d %s%s", resp.StatusCode, http.StatusText(resp.StatusCode), said(text))}
+	refusal := &Error{Host: w.host, Kind: reasonOf(resp), Err: fmt.Errorf("it answers %d %s%s", resp.StatusCode, http.StatusText(resp.StatusCode), said(text))}
+	if refusal.Kind == TooMany {
+		refusal.Wait = pauseOf(resp.Header, time.Now())
+	}
+	return nil, refusal
 }
 
 func reasonOf(resp *http.Response) Reason {
