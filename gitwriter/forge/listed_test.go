@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"testing"
 	"time"
 
@@ -49,15 +50,15 @@ func (l *long) change(number int, state string) {
 func (l *long) list(since string, one func(number int, state, updated string) object) []object {
 	from, _ := time.Parse(time.RFC3339, since)
 	var all []object
-	for i := len(l.states) - 1; i >= 0; i-- {
+	for i, state := range slices.Backward(l.states) {
 		if !l.updated[i].Before(from) {
-			all = append(all, one(i+1, l.states[i], l.updated[i].Format(time.RFC3339)))
+			all = append(all, one(i+1, state, l.updated[i].Format(time.RFC3339)))
 		}
 	}
 	return all
 }
 
-func (l *long) github(op operation, path []string, query url.Values) any {
+func (l *long) github(op operation, _ []string, query url.Values) any {
 	if op.id != "issues/list-for-repo" {
 		answer := githubAnswer(op, []string{"", "", "7"}, query)
 		if op.id == "pulls/get" {

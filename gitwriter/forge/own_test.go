@@ -100,8 +100,12 @@ func TestNoSuchAddress(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := w.RoundTrip(req); err == nil || !strings.Contains(err.Error(), "which is never asked") {
+		resp, err := w.RoundTrip(req)
+		if err == nil || !strings.Contains(err.Error(), "which is never asked") {
 			t.Errorf("%s by a proxy: %v", host, err)
+		}
+		if resp != nil {
+			_ = resp.Body.Close()
 		}
 	}
 }
