@@ -202,6 +202,9 @@ func (e *Engine) closeOne(ctx context.Context, d *decision, branch string, wante
 		return err
 	}
 	if e.keeps(d, p, open) != "" {
+		if open {
+			d.stays(p, request)
+		}
 		return nil
 	}
 	if open {
@@ -342,6 +345,21 @@ func (d *decision) wait(g group, r forge.Request, why string) {
 		o.request = &Request{r.Number, r.URL}
 		return decide.Verdict{Reason: Proposed, Message: "waits for " + called(r) + ": " + why}
 	})
+}
+
+// stays takes note that a request is open for what waits.
+func (d *decision) stays(p gitwriter.Proposal, r forge.Request) {
+	for _, o := range d.policies {
+		if !slices.Contains(p.Policies, o.name) {
+			continue
+		}
+		o.request = &Request{r.Number, r.URL}
+		for i, v := range o.verdicts {
+			if v.Reason == WindowClosed {
+				o.verdicts[i].Message = v.Message + "; until then " + called(r) + " stays as it is"
+			}
+		}
+	}
 }
 
 // later takes note of what has no room in its request.
