@@ -52,7 +52,7 @@ var rules = []rule{
 	{folder: "gitwriter/manifest", own: []string{"gitwriter/manifest"}, only: []string{"go.yaml.in/yaml/v3", "github.com/bmatcuk/doublestar/v4"}, never: slices.Concat(kubernetes, outward)},
 	{folder: "gitwriter/signing", only: []string{"github.com/ProtonMail/go-crypto", "golang.org/x/crypto"}, never: slices.Concat(kubernetes, outward)},
 	{folder: "gitwriter/ledger", only: []string{}, never: slices.Concat(kubernetes, outward)},
-	{folder: "gitwriter/forge", only: anyModule, never: append(kubernetes[:2:2], "github.com/go-git", "github.com/google/go-containerregistry", "github.com/spf13/cobra")},
+	{folder: "gitwriter/forge", own: []string{"address"}, only: anyModule, never: append(kubernetes[:2:2], "github.com/go-git", "github.com/google/go-containerregistry", "github.com/spf13/cobra")},
 	{folder: "config", only: []string{}},
 	{folder: "api/v1alpha1", only: []string{"k8s.io/apimachinery"}},
 	{folder: "api/document", own: []string{"api/v1alpha1", "config/crd", "policy"}, only: anyModule, never: []string{"github.com/go-git", "github.com/google/go-containerregistry"}},

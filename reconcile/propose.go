@@ -48,6 +48,12 @@ func (e *Engine) bringAbout(ctx context.Context, d *decision) ([]Commit, error) 
 			return nil, err
 		}
 		request, open := e.requests.open[g.branch]
+		if owner := e.otherOwner(request); owner != "" {
+			why := fmt.Sprintf("it is by %s, which proposes to this branch too: give each its own spec.paths", owner)
+			d.problems = append(d.problems, Problem{Message: fmt.Sprintf("branch %s stays as it is while %s is open: %s", g.branch, called(request), why)})
+			d.wait(g, request, why)
+			continue
+		}
 		if why := e.keeps(d, p, open); why != "" {
 			d.wait(g, request, why)
 			continue
@@ -188,11 +194,17 @@ func (e *Engine) closeLeft(ctx context.Context, d *decision, groups []group) err
 // unless it is wanted for another.
 func (e *Engine) closeOne(ctx context.Context, d *decision, branch string, wanted bool) error {
 	request, open := e.requests.open[branch]
+	if e.otherOwner(request) != "" {
+		return nil
+	}
 	p, err := e.repo.Proposal(ctx, branch)
 	if err != nil {
 		return err
 	}
 	if e.keeps(d, p, open) != "" {
+		if open {
+			d.stays(p, request)
+		}
 		return nil
 	}
 	if open {
@@ -204,6 +216,14 @@ func (e *Engine) closeOne(ctx context.Context, d *decision, branch string, wante
 		return nil
 	}
 	return e.repo.Withdraw(ctx, p)
+}
+
+// otherOwner is who else a request is by, or empty.
+func (e *Engine) otherOwner(r forge.Request) string {
+	if owner := ownerOf(r.Text.Body); owner != e.config.PullRequests.Owner {
+		return owner
+	}
+	return ""
 }
 
 // supersede closes a request so that it is no veto: the label is there before.
@@ -230,7 +250,7 @@ func (e *Engine) tell(ctx context.Context, g group) (forge.Request, error) {
 	request, open := e.requests.open[g.branch]
 	if !open {
 		var err error
-		if request, err = how.Forge.Open(ctx, g.branch, e.repo.Branch(), textOf(g.plan, "")); err != nil {
+		if request, err = how.Forge.Open(ctx, g.branch, e.repo.Branch(), textOf(g.plan, "", how.Owner)); err != nil {
 			return request, err
 		}
 		e.requests.open[g.branch] = request
@@ -251,14 +271,14 @@ func (e *Engine) tell(ctx context.Context, g group) (forge.Request, error) {
 			}
 		}
 	}
-	return request, how.Forge.Edit(ctx, request.Number, textOf(g.plan, tip))
+	return request, how.Forge.Edit(ctx, request.Number, textOf(g.plan, tip, how.Owner))
 }
 
 // keeps says why a branch, which a request may be open for, is to stay as it is, or
 // nothing. That somebody's commit is on it is a problem; that it is not the time is none.
 func (e *Engine) keeps(d *decision, p gitwriter.Proposal, open bool) string {
 	if c := e.foreign(p); c.Commit != "" {
-		why := fmt.Sprintf("branch %s has commit %s, which Pintle did not make and does not overwrite: merge it, or close the request and delete the branch", p.Branch, c.Commit[:9])
+		why := fmt.Sprintf("branch %s has commit %s, which Pintle did not make and does not overwrite: merge it, or delete the branch; closing the request declines what it proposes", p.Branch, c.Commit[:9])
 		d.problems = append(d.problems, Problem{Message: why})
 		return why
 	}
@@ -325,6 +345,21 @@ func (d *decision) wait(g group, r forge.Request, why string) {
 		o.request = &Request{r.Number, r.URL}
 		return decide.Verdict{Reason: Proposed, Message: "waits for " + called(r) + ": " + why}
 	})
+}
+
+// stays takes note that a request is open for what waits.
+func (d *decision) stays(p gitwriter.Proposal, r forge.Request) {
+	for _, o := range d.policies {
+		if !slices.Contains(p.Policies, o.name) {
+			continue
+		}
+		o.request = &Request{r.Number, r.URL}
+		for i, v := range o.verdicts {
+			if v.Reason == WindowClosed {
+				o.verdicts[i].Message = v.Message + "; until then " + called(r) + " stays as it is"
+			}
+		}
+	}
 }
 
 // later takes note of what has no room in its request.

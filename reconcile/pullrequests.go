@@ -24,6 +24,9 @@ const Superseded = "superseded"
 // PullRequests say how updates are proposed.
 type PullRequests struct {
 	Forge forge.Forge
+	// Owner names who proposes, where several do in one repository: nobody touches what
+	// another one's request proposes.
+	Owner string
 	// Grouping is what goes into one request; empty for all that is due.
 	Grouping v1alpha1.Grouping
 	// Labels and Reviewers are for new requests.

@@ -51,6 +51,8 @@ func TestPullRequests(t *testing.T) {
 		"capitals":   supersededInCapitals,
 		"planted":    plantedVeto,
 		"paced":      declinedTakesNoPlace,
+		"owners":     twoOwners,
+		"many":       manyClosed,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -111,6 +111,9 @@ func frozenMeanwhile(t *testing.T, f *forged) {
 	if p := f.pull(1); p.State != "open" || f.tip(own) != tip || len(report.Problems) > 0 {
 		t.Errorf("the request is %+v, the problems are %+v", p, report.Problems)
 	}
+	if says := report.Policies[0]; says.Request == nil || says.Request.Number != 1 || !strings.Contains(says.Message, "; until then #1 (") {
+		t.Errorf("the policy's request is %+v, and it says %q", says.Request, says.Message)
+	}
 }
 
 // GitHub gives a request the label that is there, in whatever case.

@@ -3,6 +3,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"strings"
@@ -20,24 +21,37 @@ const (
 	maxRows = 100
 )
 
-// finished begins a request's text once all is done for the commit that it names.
-var finished = regexp.MustCompile(`^<!-- pintle: ([0-9a-f]{40}) -->`)
+// marker begins a request's text. It names the commit once all is done for it, and whose
+// request it is.
+var marker = regexp.MustCompile(`^<!-- pintle: ([0-9a-f]{40}|new)(?: for ([!-~]+))? -->`)
+
+func markerOf(tip, owner string) string {
+	if owner != "" {
+		owner = " for " + owner
+	}
+	return fmt.Sprintf("<!-- pintle: %s%s -->\n", cmp.Or(tip, "new"), owner)
+}
 
 func finishedFor(body string) string {
-	found := finished.FindStringSubmatch(body)
-	if found == nil {
-		return ""
+	if found := marker.FindStringSubmatch(body); found != nil && found[1] != "new" {
+		return found[1]
 	}
-	return found[1]
+	return ""
+}
+
+// ownerOf is empty where the text does not say whose it is.
+func ownerOf(body string) string {
+	if found := marker.FindStringSubmatch(body); found != nil {
+		return found[2]
+	}
+	return ""
 }
 
 // textOf is what a request says. It ends in the trailers, so that a squash which
 // takes the text for its message is an entry.
-func textOf(plan []gitwriter.Planned, tip string) forge.Text {
+func textOf(plan []gitwriter.Planned, tip, owner string) forge.Text {
 	var b strings.Builder
-	if tip != "" {
-		fmt.Fprintf(&b, "<!-- pintle: %s -->\n", tip)
-	}
+	b.WriteString(markerOf(tip, owner))
 	b.WriteString("| file | from | to |\n|---|---|---|\n")
 	rows := 0
 	for _, p := range plan {

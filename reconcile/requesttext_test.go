@@ -34,8 +34,8 @@ func composed(p gitwriter.Planned) gitwriter.Planned {
 func TestRequestText(t *testing.T) {
 	digest := "sha256:" + strings.Repeat("a", 64)
 	tip := strings.Repeat("b", 40)
-	text := reconcile.TextOf([]gitwriter.Planned{planned("a.yaml", "1.0.0", ledger.NewValue("1.1.0", digest))}, tip)
-	want := "<!-- pintle: " + tip + " -->\n| file | from | to |\n|---|---|---|\n| `a.yaml:7` | `r/app:1.0.0` | `r/app:1.1.0@" + digest + "` |\n" +
+	text := reconcile.TextOf([]gitwriter.Planned{planned("a.yaml", "1.0.0", ledger.NewValue("1.1.0", digest))}, tip, "prod/fleet")
+	want := "<!-- pintle: " + tip + " for prod/fleet -->\n| file | from | to |\n|---|---|---|\n| `a.yaml:7` | `r/app:1.0.0` | `r/app:1.1.0@" + digest + "` |\n" +
 		"\nClosing this request without merging it declines these images: they are not proposed again.\n" +
 		"\nPintle-Update: prod/app 3 r/app 1.0.0 -> 1.1.0@" + digest + " cause=schedule\n"
 	if diff := cmp.Diff(want, text.Body); diff != "" || text.Title != "Update r/app to 1.1.0" {
@@ -48,7 +48,7 @@ func TestRequestText(t *testing.T) {
 func TestRequestTextOfHostileValues(t *testing.T) {
 	digest := "sha256:" + strings.Repeat("a", 64)
 	hostile := planned("a`|\n@ada <img src=x> [x](https://evil.example.com) #1.yaml", ledger.NewValue("1.0-", digest), ledger.NewValue("1.1-", digest))
-	text := reconcile.TextOf([]gitwriter.Planned{hostile}, "")
+	text := reconcile.TextOf([]gitwriter.Planned{hostile}, "", "")
 	if want := "| `a???@ada <img src=x> [x](https://evil.example.com) #1.yaml:7` |"; !strings.Contains(text.Body, want) {
 		t.Errorf("the body lacks %q:\n%s", want, text.Body)
 	}
@@ -67,7 +67,7 @@ func TestRequestTextOfHostileValues(t *testing.T) {
 	for range 500 {
 		many = append(many, long)
 	}
-	text = reconcile.TextOf(many, "")
+	text = reconcile.TextOf(many, "", "")
 	if len(text.Title) > 250 || len(text.Body) > 60_000 || strings.ContainsAny(text.Title, "#@") || !strings.Contains(text.Body, "and 400 more.") {
 		t.Errorf("the title has %d bytes, the body %d: %s", len(text.Title), len(text.Body), fmt.Sprintf("%.300s", text.Title))
 	}

@@ -6,24 +6,24 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"regexp"
-	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
 
 // operation is one that a vendor's published API description has, as far as it is used.
 type operation struct {
-	method string
-	path   string // {…} is one segment
-	// query and body are the parameters that may be given, of those some must.
-	query, body, must []string
-	status            int
-	// list: the body may be an array.
-	list bool
+	id, method  string
+	path        string // {…} is one segment
+	query, body fields
+	status      int
+	// answer has the fields that are read, and list tells that it is a list of such.
+	answer fields
+	list   bool
 }
 
 // fake answers by the operations, and refuses all else.
@@ -34,7 +34,7 @@ type fake struct {
 	// header and login are what each request must have.
 	header, login string
 	// answer makes the answer of an operation.
-	answer func(op string, path []string, body map[string]any) any
+	answer func(op operation, path []string, query url.Values) any
 	asked  []string
 	// fault, if it is not nil, may answer in its place.
 	fault func(w http.ResponseWriter, r *http.Request) bool
@@ -68,35 +68,18 @@ func (f *fake) serve(w http.ResponseWriter, r *http.Request) {
 		if op.method != r.Method || found == nil {
 			continue
 		}
-		for name := range r.URL.Query() {
-			if !slices.Contains(op.query, name) {
-				refuse(http.StatusBadRequest, "no parameter %q", name)
-				return
-			}
-		}
-		body := map[string]any{}
 		text, _ := io.ReadAll(r.Body)
-		list := op.list && strings.HasPrefix(string(text), "[")
-		if len(text) > 0 && !list && json.Unmarshal(text, &body) != nil {
-			refuse(http.StatusBadRequest, "no JSON: %s", text)
+		if why := op.refuses(r.URL.Query(), text); why != "" {
+			refuse(http.StatusUnprocessableEntity, "%s", why)
 			return
 		}
-		for _, name := range slices.Sorted(maps.Keys(body)) {
-			if !slices.Contains(op.body, name) {
-				refuse(http.StatusUnprocessableEntity, "no field %q", name)
-				return
-			}
-		}
-		for _, name := range op.must {
-			if body[name] == nil && !r.URL.Query().Has(name) {
-				refuse(http.StatusUnprocessableEntity, "%q is missing", name)
-				return
-			}
-		}
 		f.asked = append(f.asked, strings.TrimSpace(op.method+" "+op.path+" "+string(text)))
-		answer, err := json.Marshal(f.answer(op.method+" "+op.path, found[1:], body))
+		answer, err := json.Marshal(f.page(w, r, f.answer(op, found[1:], r.URL.Query())))
 		if err != nil {
 			f.t.Error(err)
+		}
+		if why := op.misses(answer); why != "" {
+			f.t.Errorf("the fake's own answer to %s: %s", op.id, why)
 		}
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(op.status)
@@ -104,4 +87,24 @@ func (f *fake) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	refuse(http.StatusNotFound, "no such operation")
+}
+
+// page is the page of a list that is asked for; the header has the next one, as each of
+// the two tells of it.
+func (f *fake) page(w http.ResponseWriter, r *http.Request, answer any) any {
+	all, isList := answer.([]object)
+	size, err := strconv.Atoi(r.URL.Query().Get("per_page"))
+	if !isList || err != nil {
+		return answer
+	}
+	page, err := strconv.Atoi(r.URL.Query().Get("page"))
+	if err != nil {
+		f.t.Errorf("%s has no page", r.URL)
+	}
+	if end := page * size; end < len(all) {
+		w.Header().Set("X-Next-Page", strconv.Itoa(page+1))
+		w.Header().Set("Link", fmt.Sprintf(`<%s%s?page=%d>; rel="next"`, f.server.URL, r.URL.Path, page+1))
+		all = all[:end]
+	}
+	return all[min((page-1)*size, len(all)):]
 }

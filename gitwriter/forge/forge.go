@@ -50,7 +50,7 @@ const (
 type Request struct {
 	Number int
 	URL    string
-	// Branch is to be merged.
+	// Branch is to be merged. Of a merged one it may be empty, and the text's body is cut.
 	Branch string
 	Text   Text
 	Labels []string
@@ -143,8 +143,9 @@ func cutLast(path string) (before, after string, found bool) {
 	return path[:at], path[at+1:], true
 }
 
-// maxPages bounds how many pages of a list are read.
-const maxPages = 40
+// maxPages bounds how many pages of a list are read: by the first list of a process, all
+// requests that there ever were.
+const maxPages = 200
 
 // pages reads one page after the other until there is no next one.
 func pages(w *wire, read func(page int) (next int, err error)) error {

@@ -25,6 +25,7 @@ type giteaForge struct {
 	client      *gitea.Client
 	owner, name string
 	login       string
+	listed      listed
 	// seen remembers what a list does not tell.
 	seen map[int64]giteaSeen
 }
@@ -59,27 +60,35 @@ func (g *giteaForge) Requests(ctx context.Context, base string) ([]Request, erro
 		}
 		g.login = me.UserName
 	}
-	var found []Request
+	since := g.listed.begin(base, time.Now())
 	err := pages(g.wire, func(page int) (int, error) {
 		issues, resp, err := g.client.ListRepoIssues(g.owner, g.name, gitea.ListIssueOption{
-			ListOptions: gitea.ListOptions{Page: page, PageSize: 50}, State: gitea.StateAll, Type: gitea.IssueTypePull, CreatedBy: g.login,
+			ListOptions: gitea.ListOptions{Page: page, PageSize: 50}, State: gitea.StateAll, Type: gitea.IssueTypePull, CreatedBy: g.login, Since: since,
 		})
 		if err != nil {
 			return 0, g.wire.failed("list the pull requests", err)
 		}
 		for _, issue := range issues {
+			if issue.PullRequest != nil && issue.PullRequest.HasMerged {
+				g.listed.saw(giteaRequest(issue, ""), issue.Updated, true)
+				continue
+			}
 			pull, err := g.pull(issue)
 			if err != nil {
 				return 0, err
 			}
-			if pull.Base == nil || pull.Head == nil || pull.Base.Name != base || pull.Head.RepoID != pull.Base.RepoID {
+			if pull.Base == nil || pull.Head == nil {
 				continue
 			}
-			found = append(found, giteaRequest(issue, pull.Head.Name))
+			counts := pull.Base.Name == base && pull.Head.RepoID == pull.Base.RepoID
+			g.listed.saw(giteaRequest(issue, pull.Head.Name), issue.Updated, counts)
 		}
 		return resp.NextPage, nil
 	})
-	return found, err
+	if err != nil {
+		return nil, err
+	}
+	return g.listed.end(time.Now()), nil
 }
 
 // pull asks for the branches of a request, once for each change of it.

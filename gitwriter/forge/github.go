@@ -5,6 +5,7 @@ package forge
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/google/go-github/v88/github"
@@ -16,6 +17,7 @@ type githubForge struct {
 	client      *github.Client
 	owner, name string
 	login       string
+	listed      listed
 	// seen remembers what a list does not tell.
 	seen map[int]githubSeen
 }
@@ -50,10 +52,10 @@ func (g *githubForge) Requests(ctx context.Context, base string) ([]Request, err
 		}
 		g.login = me.GetLogin()
 	}
-	var found []Request
+	since := g.listed.begin(base, time.Now())
 	err := pages(g.wire, func(page int) (int, error) {
 		issues, resp, err := g.client.Issues.ListByRepo(ctx, g.owner, g.name, &github.IssueListByRepoOptions{
-			State: "all", Creator: g.login, ListOptions: github.ListOptions{Page: page, PerPage: 100},
+			State: "all", Creator: g.login, Since: since, ListOptions: github.ListOptions{Page: page, PerPage: 100},
 		})
 		if err != nil {
 			return 0, g.wire.failed("list the pull requests", err)
@@ -62,18 +64,23 @@ func (g *githubForge) Requests(ctx context.Context, base string) ([]Request, err
 			if issue.PullRequestLinks == nil {
 				continue
 			}
+			if issue.PullRequestLinks.MergedAt != nil {
+				g.listed.saw(githubRequest(issue, nil), issue.GetUpdatedAt().Time, true)
+				continue
+			}
 			pull, err := g.pull(ctx, issue)
 			if err != nil {
 				return 0, err
 			}
-			if pull.GetBase().GetRef() != base || pull.GetHead().GetRepo().GetID() != pull.GetBase().GetRepo().GetID() {
-				continue
-			}
-			found = append(found, githubRequest(issue, pull))
+			counts := pull.GetBase().GetRef() == base && pull.GetHead().GetRepo().GetID() == pull.GetBase().GetRepo().GetID()
+			g.listed.saw(githubRequest(issue, pull), issue.GetUpdatedAt().Time, counts)
 		}
 		return resp.NextPage, nil
 	})
-	return found, err
+	if err != nil {
+		return nil, err
+	}
+	return g.listed.end(time.Now()), nil
 }
 
 // pull asks for the branches of a request, once for each change of it.
@@ -89,16 +96,17 @@ func (g *githubForge) pull(ctx context.Context, issue *github.Issue) (*github.Pu
 	return pull, nil
 }
 
+// githubRequest needs no pull where it was merged.
 func githubRequest(issue *github.Issue, pull *github.PullRequest) Request {
 	r := Request{
-		Number: issue.GetNumber(), URL: pull.GetHTMLURL(), Branch: pull.GetHead().GetRef(),
+		Number: issue.GetNumber(), URL: issue.GetHTMLURL(), Branch: pull.GetHead().GetRef(),
 		Text: Text{issue.GetTitle(), issue.GetBody()}, Ended: issue.GetClosedAt().Time,
 	}
 	for _, l := range issue.Labels {
 		r.Labels = append(r.Labels, l.GetName())
 	}
 	switch {
-	case pull.GetMerged():
+	case issue.PullRequestLinks.MergedAt != nil || pull.GetMerged():
 		r.State = Merged
 	case issue.GetState() == "closed":
 		r.State = Closed
@@ -137,9 +145,13 @@ func (g *githubForge) Edit(ctx context.Context, number int, text Text) error {
 	return g.wire.failed(fmt.Sprintf("edit pull request #%d", number), err)
 }
 
-// Label implements Forge.
+// Label implements Forge. The client would send a bare list, which the API's published
+// description does not have.
 func (g *githubForge) Label(ctx context.Context, number int, labels []string) error {
-	_, _, err := g.client.Issues.AddLabelsToIssue(ctx, g.owner, g.name, number, labels)
+	req, err := g.client.NewRequest(ctx, http.MethodPost, fmt.Sprintf("repos/%s/%s/issues/%d/labels", g.owner, g.name, number), map[string][]string{"labels": labels})
+	if err == nil {
+		_, err = g.client.Do(req, nil)
+	}
 	return g.wire.failed(fmt.Sprintf("label pull request #%d", number), err)
 }
 

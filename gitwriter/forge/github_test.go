@@ -3,6 +3,7 @@
 package forge_test
 
 import (
+	"net/url"
 	"testing"
 	"time"
 
@@ -11,50 +12,86 @@ import (
 	"github.com/pintle-dev/pintle/gitwriter/forge"
 )
 
-// githubOperations are of github/rest-api-description, api.github.com.json, under the
-// root that an Enterprise server has.
+// githubOperations are facts of GitHub's published description of its API, as
+// @octokit/openapi 23.0.2 has it (api.github.com.json), under the root that an Enterprise
+// server has.
 var githubOperations = []operation{
-	{method: "GET", path: "/api/v3/user", status: 200},
-	{method: "GET", path: "/api/v3/repos/{owner}/{repo}/issues", query: []string{"milestone", "state", "assignee", "type", "creator", "mentioned", "labels", "sort", "direction", "since", "per_page", "page"}, must: []string{"state", "creator"}, status: 200},
-	{method: "GET", path: "/api/v3/repos/{owner}/{repo}/pulls/{pull_number}", status: 200},
-	{method: "GET", path: "/api/v3/repos/{owner}/{repo}/pulls/{pull_number}/commits", query: []string{"per_page", "page"}, status: 200},
-	{method: "POST", path: "/api/v3/repos/{owner}/{repo}/pulls", body: []string{"title", "head", "head_repo", "base", "body", "maintainer_can_modify", "draft", "issue"}, must: []string{"head", "base"}, status: 201},
-	{method: "PATCH", path: "/api/v3/repos/{owner}/{repo}/pulls/{pull_number}", body: []string{"title", "body", "state", "base", "maintainer_can_modify"}, status: 200},
-	{method: "POST", path: "/api/v3/repos/{owner}/{repo}/issues/{issue_number}/labels", list: true, status: 200},
-	{method: "POST", path: "/api/v3/repos/{owner}/{repo}/pulls/{pull_number}/requested_reviewers", body: []string{"reviewers", "team_reviewers"}, status: 201},
+	{id: "users/get-authenticated", method: "GET", path: "/api/v3/user", status: 200, answer: fields{"login": "string!"}},
+	{
+		id: "issues/list-for-repo", method: "GET", path: "/api/v3/repos/{owner}/{repo}/issues", status: 200, list: true,
+		query: fields{
+			"milestone": "string", "state": "open|closed|all", "assignee": "string", "type": "string", "creator": "string", "mentioned": "string", "labels": "string",
+			"sort": "created|updated|comments", "direction": "asc|desc", "since": "time", "per_page": "integer", "page": "integer",
+		},
+		answer: fields{
+			"number": "integer!", "state": "string!", "title": "string!", "body": "string?", "html_url": "string!", "updated_at": "time!", "closed_at": "time?!",
+			"labels": "[]object!", "pull_request": "object",
+		},
+	},
+	{id: "pulls/get", method: "GET", path: "/api/v3/repos/{owner}/{repo}/pulls/{pull_number}", status: 200, answer: githubPull},
+	{
+		id: "pulls/list-commits", method: "GET", path: "/api/v3/repos/{owner}/{repo}/pulls/{pull_number}/commits", status: 200, list: true,
+		query: fields{"per_page": "integer", "page": "integer"}, answer: fields{"commit": "object!"},
+	},
+	{
+		id: "pulls/create", method: "POST", path: "/api/v3/repos/{owner}/{repo}/pulls", status: 201, answer: githubPull,
+		body: fields{
+			"title": "string", "head": "string!", "head_repo": "string", "base": "string!", "body": "string", "maintainer_can_modify": "boolean", "draft": "boolean",
+			"issue": "integer",
+		},
+	},
+	{
+		id: "pulls/update", method: "PATCH", path: "/api/v3/repos/{owner}/{repo}/pulls/{pull_number}", status: 200, answer: githubPull,
+		body: fields{"title": "string", "body": "string", "state": "open|closed", "base": "string", "maintainer_can_modify": "boolean"},
+	},
+	{
+		id: "issues/add-labels", method: "POST", path: "/api/v3/repos/{owner}/{repo}/issues/{issue_number}/labels", status: 200, list: true,
+		body: fields{"labels": "[]string"}, answer: fields{"name": "string!"},
+	},
+	{
+		id: "pulls/request-reviewers", method: "POST", path: "/api/v3/repos/{owner}/{repo}/pulls/{pull_number}/requested_reviewers", status: 201,
+		body: fields{"reviewers": "[]string", "team_reviewers": "[]string"}, answer: githubPull,
+	},
 }
+
+// githubPull is what is read of a pull request.
+var githubPull = fields{"number": "integer!", "html_url": "string!", "merged": "boolean", "head": "object!", "base": "object!"}
 
 type object = map[string]any
 
-func githubAnswer(op string, path []string, _ map[string]any) any {
+func githubAnswer(op operation, path []string, _ url.Values) any {
 	pull := func(number int, base string, repo int, merged bool) object {
 		return object{"number": number, "html_url": "https://git/acme/fleet/pull/7", "merged": merged,
 			"head": object{"ref": "pintle/main", "repo": object{"id": repo}}, "base": object{"ref": base, "repo": object{"id": 1}}}
 	}
 	issue := func(number int, state string, isPull bool) object {
-		i := object{"number": number, "state": state, "title": "T", "body": "B", "updated_at": "2026-01-02T03:04:05Z", "labels": []object{{"name": "superseded"}}}
+		i := object{"number": number, "state": state, "title": "T", "body": "B", "html_url": "https://git/acme/fleet/pull/7", "updated_at": "2026-01-02T03:04:05Z", "closed_at": nil, "labels": []object{{"name": "superseded"}}}
 		if state == "closed" {
 			i["closed_at"] = "2026-01-02T03:04:05Z"
 		}
 		if isPull {
-			i["pull_request"] = object{"url": "x"}
+			links := object{"url": "x"}
+			if number == 6 {
+				links["merged_at"] = "2026-01-02T03:04:05Z"
+			}
+			i["pull_request"] = links
 		}
 		return i
 	}
-	switch op {
-	case "GET /api/v3/user":
+	switch op.id {
+	case "users/get-authenticated":
 		return object{"login": "pintle-bot"}
-	case "GET /api/v3/repos/{owner}/{repo}/issues":
+	case "issues/list-for-repo":
 		return []object{issue(9, "open", false), issue(7, "open", true), issue(6, "closed", true), issue(5, "closed", true), issue(4, "open", true), issue(3, "open", true)}
-	case "GET /api/v3/repos/{owner}/{repo}/pulls/{pull_number}":
+	case "pulls/get":
 		return map[string]object{
 			"7": pull(7, "main", 1, false), "6": pull(6, "main", 1, true), "5": pull(5, "main", 1, false),
 			"4": pull(4, "main", 2, false), // of a fork
 			"3": pull(3, "other", 1, false),
 		}[path[2]]
-	case "GET /api/v3/repos/{owner}/{repo}/pulls/{pull_number}/commits":
+	case "pulls/list-commits":
 		return []object{{"commit": object{"message": "one"}}, {"commit": object{"message": "two"}}}
-	case "POST /api/v3/repos/{owner}/{repo}/issues/{issue_number}/labels":
+	case "issues/add-labels":
 		return []object{}
 	default:
 		return pull(7, "main", 1, false)
@@ -77,7 +114,7 @@ func TestGitHubAsItIsDescribed(t *testing.T) {
 	base := forge.Request{URL: "https://git/acme/fleet/pull/7", Branch: "pintle/main", Text: forge.Text{Title: "T", Body: "B"}, Labels: []string{"superseded"}}
 	open, merged, closed := base, base, base
 	open.Number = 7
-	merged.Number, merged.State, merged.Ended = 6, forge.Merged, ended
+	merged.Number, merged.Branch, merged.State, merged.Ended = 6, "", forge.Merged, ended
 	closed.Number, closed.State, closed.Ended = 5, forge.Closed, ended
 	if diff := cmp.Diff([]forge.Request{open, merged, closed}, got); diff != "" {
 		t.Errorf("requests (-want +got):\n%s", diff)
@@ -92,7 +129,7 @@ func TestGitHubAsItIsDescribed(t *testing.T) {
 		`GET /api/v3/repos/{owner}/{repo}/pulls/{pull_number}/commits`,
 		`POST /api/v3/repos/{owner}/{repo}/pulls {"title":"T","head":"pintle/main","base":"main","body":"B"}`,
 		`PATCH /api/v3/repos/{owner}/{repo}/pulls/{pull_number} {"title":"T2","body":"B2"}`,
-		`POST /api/v3/repos/{owner}/{repo}/issues/{issue_number}/labels ["images"]`,
+		`POST /api/v3/repos/{owner}/{repo}/issues/{issue_number}/labels {"labels":["images"]}`,
 		`POST /api/v3/repos/{owner}/{repo}/pulls/{pull_number}/requested_reviewers {"reviewers":["rev"]}`,
 		`PATCH /api/v3/repos/{owner}/{repo}/pulls/{pull_number} {"state":"closed"}`,
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	gitlab "gitlab.com/gitlab-org/api/client-go"
 )
@@ -16,6 +17,7 @@ type gitlabForge struct {
 	client  *gitlab.Client
 	project string
 	login   string
+	listed  listed
 }
 
 func newGitLab(root, project string, auth Auth, w *wire) (*gitlabForge, error) {
@@ -36,23 +38,31 @@ func (g *gitlabForge) Requests(ctx context.Context, base string) ([]Request, err
 		}
 		g.login = me.Username
 	}
-	var found []Request
+	options := &gitlab.ListProjectMergeRequestsOptions{
+		ListOptions: gitlab.ListOptions{PerPage: 100}, State: new("all"), Scope: new("all"), AuthorUsername: &g.login, TargetBranch: &base,
+	}
+	since := g.listed.begin(base, time.Now())
+	if !since.IsZero() {
+		// One that has another target now would not be told of.
+		options.TargetBranch, options.UpdatedAfter = nil, &since
+	}
 	err := pages(g.wire, func(page int) (int, error) {
-		requests, resp, err := g.client.MergeRequests.ListProjectMergeRequests(g.project, &gitlab.ListProjectMergeRequestsOptions{
-			ListOptions: gitlab.ListOptions{Page: int64(page), PerPage: 100}, State: new("all"), Scope: new("all"),
-			AuthorUsername: &g.login, TargetBranch: &base,
-		}, with)
+		options.Page = int64(page)
+		requests, resp, err := g.client.MergeRequests.ListProjectMergeRequests(g.project, options, with)
 		if err != nil {
 			return 0, g.wire.failed("list the merge requests", err)
 		}
 		for _, r := range requests {
-			if r.SourceProjectID == r.TargetProjectID && r.TargetBranch == base {
-				found = append(found, gitlabRequest(r))
+			if r.UpdatedAt != nil {
+				g.listed.saw(gitlabRequest(r), *r.UpdatedAt, r.SourceProjectID == r.TargetProjectID && r.TargetBranch == base)
 			}
 		}
 		return int(resp.NextPage), nil
 	})
-	return found, err
+	if err != nil {
+		return nil, err
+	}
+	return g.listed.end(time.Now()), nil
 }
 
 func gitlabRequest(r *gitlab.BasicMergeRequest) Request {

@@ -3,6 +3,7 @@
 package forge_test
 
 import (
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -12,33 +13,66 @@ import (
 	"github.com/pintle-dev/pintle/gitwriter/forge"
 )
 
-// gitlabOperations are of GitLab's doc/api/openapi and doc/api/merge_requests.md.
+// gitlabOperations are facts of GitLab's documentation, doc/api/merge_requests.md and
+// doc/api/users.md; the names are those of its published description, doc/api/openapi.
 var gitlabOperations = []operation{
-	{method: "GET", path: "/api/v4/user", status: 200},
-	{method: "GET", path: "/api/v4/users", query: []string{"username"}, must: []string{"username"}, status: 200},
-	{method: "GET", path: "/api/v4/projects/{id}/merge_requests", query: []string{"author_username", "scope", "state", "target_branch", "source_branch", "order_by", "sort", "page", "per_page"}, must: []string{"author_username", "scope", "state"}, status: 200},
-	{method: "GET", path: "/api/v4/projects/{id}/merge_requests/{merge_request_iid}/commits", query: []string{"page", "per_page"}, status: 200},
-	{method: "POST", path: "/api/v4/projects/{id}/merge_requests", body: []string{"source_branch", "target_branch", "title", "description", "labels", "reviewer_ids", "remove_source_branch", "squash"}, must: []string{"source_branch", "target_branch", "title"}, status: 201},
-	{method: "PUT", path: "/api/v4/projects/{id}/merge_requests/{merge_request_iid}", body: []string{"title", "description", "state_event", "add_labels", "remove_labels", "labels", "reviewer_ids", "target_branch"}, status: 200},
+	{id: "getApiV4User", method: "GET", path: "/api/v4/user", status: 200, answer: fields{"id": "integer!", "username": "string!"}},
+	{
+		id: "getApiV4Users", method: "GET", path: "/api/v4/users", status: 200, list: true, query: fields{"username": "string", "page": "integer", "per_page": "integer"},
+		answer: fields{"id": "integer!", "username": "string!"},
+	},
+	{
+		id: "getApiV4ProjectsIdMergeRequests", method: "GET", path: "/api/v4/projects/{id}/merge_requests", status: 200, list: true, answer: gitlabRequest,
+		query: fields{
+			"author_username": "string", "scope": "created_by_me|assigned_to_me|all", "state": "opened|closed|locked|merged|all", "target_branch": "string",
+			"source_branch": "string", "order_by": "created_at|updated_at", "sort": "asc|desc", "updated_after": "time", "page": "integer", "per_page": "integer",
+		},
+	},
+	{
+		id: "getApiV4ProjectsIdMergeRequestsMergeRequestIidCommits", method: "GET", path: "/api/v4/projects/{id}/merge_requests/{merge_request_iid}/commits",
+		status: 200, list: true, query: fields{"page": "integer", "per_page": "integer"}, answer: fields{"message": "string!"},
+	},
+	{
+		id: "postApiV4ProjectsIdMergeRequests", method: "POST", path: "/api/v4/projects/{id}/merge_requests", status: 201, answer: gitlabRequest,
+		body: fields{
+			"source_branch": "string!", "target_branch": "string!", "title": "string!", "description": "string", "labels": "string", "reviewer_ids": "[]integer",
+			"remove_source_branch": "boolean", "squash": "boolean",
+		},
+	},
+	{
+		id: "putApiV4ProjectsIdMergeRequestsMergeRequestIid", method: "PUT", path: "/api/v4/projects/{id}/merge_requests/{merge_request_iid}", status: 200,
+		answer: gitlabRequest,
+		body: fields{
+			"title": "string", "description": "string", "state_event": "close|reopen", "add_labels": "string", "remove_labels": "string", "labels": "string",
+			"reviewer_ids": "[]integer", "target_branch": "string",
+		},
+	},
 }
 
-func gitlabAnswer(op string, _ []string, _ map[string]any) any {
+// gitlabRequest is what is read of a merge request.
+var gitlabRequest = fields{
+	"iid": "integer!", "state": "opened|closed|locked|merged!", "title": "string!", "description": "string?", "web_url": "string!", "labels": "[]string!",
+	"updated_at": "time!", "closed_at": "time?", "merged_at": "time?", "source_branch": "string!", "target_branch": "string!", "source_project_id": "integer!",
+	"target_project_id": "integer!",
+}
+
+func gitlabAnswer(op operation, _ []string, _ url.Values) any {
 	request := func(iid int, state string, source int) object {
-		r := object{"iid": iid, "state": state, "title": "T", "description": "B", "web_url": "https://git/acme/sub/fleet/-/merge_requests/7", "labels": []string{"superseded"},
+		r := object{"iid": iid, "state": state, "title": "T", "description": "B", "web_url": "https://git/acme/sub/fleet/-/merge_requests/7", "labels": []string{"superseded"}, "updated_at": "2026-01-02T03:04:05Z",
 			"source_branch": "pintle/main", "target_branch": "main", "source_project_id": source, "target_project_id": 1}
 		if state != "opened" {
 			r[state+"_at"] = "2026-01-02T03:04:05Z"
 		}
 		return r
 	}
-	switch op {
-	case "GET /api/v4/user":
+	switch op.id {
+	case "getApiV4User":
 		return object{"id": 3, "username": "pintle-bot"}
-	case "GET /api/v4/users":
+	case "getApiV4Users":
 		return []object{{"id": 12, "username": "rev"}}
-	case "GET /api/v4/projects/{id}/merge_requests":
+	case "getApiV4ProjectsIdMergeRequests":
 		return []object{request(7, "opened", 1), request(6, "merged", 1), request(5, "closed", 1), request(4, "opened", 2)}
-	case "GET /api/v4/projects/{id}/merge_requests/{merge_request_iid}/commits":
+	case "getApiV4ProjectsIdMergeRequestsMergeRequestIidCommits":
 		return []object{{"message": "one"}, {"message": "two"}}
 	default:
 		return request(7, "opened", 1)

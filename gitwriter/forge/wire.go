@@ -54,6 +54,8 @@ type Error struct {
 	// Op is what was attempted, as "cannot <op> at <host>" reads it.
 	Op   string
 	Kind Reason
+	// Wait is for how long the forge asks to be left alone, if it says so.
+	Wait time.Duration
 	Err  error
 }
 
@@ -91,7 +93,7 @@ func newWire(host string, auth Auth) (*wire, error) {
 	transport := &http.Transport{
 		TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12},
 		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
+		DialContext:           (&net.Dialer{Timeout: 10 * time.Second, Control: refuseAddress}).DialContext,
 		ForceAttemptHTTP2:     true,
 		MaxIdleConnsPerHost:   1,
 		IdleConnTimeout:       90 * time.Second,
@@ -117,6 +119,12 @@ func (w *wire) client() *http.Client {
 
 // RoundTrip implements http.RoundTripper.
 func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
+	if err := checkHost(req.URL.Hostname()); err != nil {
+		if req.Body != nil {
+			_ = req.Body.Close()
+		}
+		return nil, err
+	}
 	resp, err := w.next.RoundTrip(req)
 	if err != nil {
 		return nil, err
@@ -127,7 +135,11 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	text, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
 	_ = resp.Body.Close()
-	return nil, &Error{Host: w.host, Kind: reasonOf(resp), Err: fmt.Errorf("it answers %d %s%s", resp.StatusCode, http.StatusText(resp.StatusCode), said(text))}
+	refusal := &Error{Host: w.host, Kind: reasonOf(resp), Err: fmt.Errorf("it answers %d %s%s", resp.StatusCode, http.StatusText(resp.StatusCode), said(text))}
+	if refusal.Kind == TooMany {
+		refusal.Wait = pauseOf(resp.Header, time.Now())
+	}
+	return nil, refusal
 }
 
 func reasonOf(resp *http.Response) Reason {

@@ -34,10 +34,11 @@ type opened struct {
 	head     string
 	names    []string
 	memories map[string]reconcile.Memory
-	failures int       // in a row
-	retry    time.Time // not before, after a failure
-	tried    time.Time // when that was
-	failed   int64     // the generation of the object at that time
+	failures int           // in a row
+	asked    time.Duration // for how long a forge asks to be left alone
+	retry    time.Time     // not before, after a failure
+	tried    time.Time     // when that was
+	failed   int64         // the generation of the object at that time
 	auth     mirror.Auth
 	signer   *credentials.Signer // nil where commits are not signed
 	// forge is that of the login auth, where pull requests are opened.
@@ -107,7 +108,7 @@ func (r *repositories) open(repository *v1alpha1.ManifestRepository, granted Gra
 		if known.auth != auth || known.failed != repository.Generation {
 			known.retry = time.Time{} // which may be what was wrong
 		}
-		if err := known.propose(spec, auth); err != nil {
+		if err := known.propose(key(repository), spec, auth); err != nil {
 			return nil, err
 		}
 		known.auth = auth
@@ -120,7 +121,7 @@ func (r *repositories) open(repository *v1alpha1.ManifestRepository, granted Gra
 	if o.engine, err = reconcile.Open(config); err != nil {
 		return nil, err
 	}
-	if err := o.propose(spec, auth); err != nil {
+	if err := o.propose(key(repository), spec, auth); err != nil {
 		return nil, err
 	}
 	r.mu.Lock()

@@ -148,7 +148,7 @@ func (r *repositoryReconciler) wait(ctx context.Context, work *opened, granted G
 // but the server that failed is not asked for each.
 func (r *repositoryReconciler) untilRetry(work *opened, granted Granted, now time.Time) time.Duration {
 	next := work.retry
-	if soon := work.tried.Add(newsRetry); soon.Before(next) && r.gates.of(key(granted.Repository)).waits() {
+	if soon := work.tried.Add(max(newsRetry, work.asked)); soon.Before(next) && r.gates.of(key(granted.Repository)).waits() {
 		next = soon
 	}
 	return next.Sub(now)
@@ -193,7 +193,7 @@ func (r *repositoryReconciler) pass(ctx context.Context, repository *v1alpha1.Ma
 	if err := r.recall(ctx, work, report); err != nil {
 		return r.fail(ctx, repository, work, err)
 	}
-	work.passed, work.failures, work.retry = true, 0, time.Time{}
+	work.passed, work.failures, work.asked, work.retry = true, 0, 0, time.Time{}
 	for _, policy := range r.board.post(key(repository), r.outcomes(repository, work, report)) {
 		r.wake.policy(ctx, policy)
 	}
@@ -310,10 +310,7 @@ func (r *repositoryReconciler) fail(ctx context.Context, repository *v1alpha1.Ma
 	}
 	retry := r.lookEvery
 	if work != nil {
-		retry = min(firstRetry<<min(work.failures, 10), lastRetry)
-		work.failures++
-		work.tried, work.failed = r.now(), repository.Generation
-		work.retry = work.tried.Add(retry)
+		retry = work.failing(err, repository.Generation, r.now())
 	}
 	r.metrics.failed(repository)
 	if err := r.failed(ctx, repository); err != nil {

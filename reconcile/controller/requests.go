@@ -7,6 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/pintle-dev/pintle/api/v1alpha1"
 	"github.com/pintle-dev/pintle/gitwriter/forge"
@@ -44,7 +47,7 @@ var errAppRequests = errors.New("cannot open pull requests as a GitHub App: put 
 
 // propose lets the engine propose or push, as the spec says. The forge is kept, with
 // what was read there, while the login is the same.
-func (o *opened) propose(spec v1alpha1.ManifestRepositorySpec, auth mirror.Auth) error {
+func (o *opened) propose(owner types.NamespacedName, spec v1alpha1.ManifestRepositorySpec, auth mirror.Auth) error {
 	if spec.Mode != v1alpha1.ModePullRequest {
 		o.forge = nil
 		o.engine.Propose(nil)
@@ -61,10 +64,23 @@ func (o *opened) propose(spec v1alpha1.ManifestRepositorySpec, auth mirror.Auth)
 		}
 		o.auth, o.spec.PullRequest = auth, spec.PullRequest
 	}
-	how := &reconcile.PullRequests{Forge: o.forge}
+	how := &reconcile.PullRequests{Forge: o.forge, Owner: owner.String()}
 	if r := spec.PullRequest; r != nil {
 		how.Grouping, how.Labels, how.Reviewers = r.Grouping, r.Labels, r.Reviewers
 	}
 	o.engine.Propose(how)
 	return nil
+}
+
+// failing takes note of a failure, and says how long it is to the next try: longer with
+// each, and never shorter than a forge asks to be left alone.
+func (o *opened) failing(err error, generation int64, now time.Time) time.Duration {
+	o.asked = 0
+	if at, ok := errors.AsType[*forge.Error](err); ok {
+		o.asked = at.Wait
+	}
+	retry := max(min(firstRetry<<min(o.failures, 10), lastRetry), o.asked)
+	o.failures++
+	o.tried, o.failed, o.retry = now, generation, now.Add(retry)
+	return retry
 }
