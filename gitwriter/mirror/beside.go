@@ -145,7 +145,7 @@ func (m *Mirror) judgeBeside(ctx context.Context, command *packp.Command, failed
 	tip := m.beside[command.Name.Short()]
 	switch {
 	case err != nil:
-		return m.unknown(failed, err)
+		return m.notKnown(failed, err)
 	case tip == command.New:
 		return nil // It was taken; only the answer was lost.
 	case tip != command.Old:

@@ -182,7 +182,7 @@ func (d *Draft) judge(ctx context.Context, failed error) error {
 	tip, err := m.Tip(ctx)
 	switch {
 	case err != nil:
-		return m.unknown(failed, err)
+		return m.notKnown(failed, err)
 	case tip == d.tip:
 		// It was taken; only the answer was lost.
 		m.head = d.tip

@@ -59,9 +59,9 @@ func isClientError(err error) bool {
 	return ok && errors.As(unexpected.Err, &status) && status.StatusCode() >= 400 && status.StatusCode() < http.StatusInternalServerError
 }
 
-// unknown is for a push that failed where the branch can't be looked at either: it may
+// notKnown is for a push that failed where the branch can't be looked at either: it may
 // have been taken. The next pass finds out.
-func (m *Mirror) unknown(failed, look error) error {
+func (m *Mirror) notKnown(failed, look error) error {
 	e := &Error{Repository: m.name, Op: "push to", Kind: Unreachable}
 	if known, ok := errors.AsType[*Error](look); ok {
 		e.Kind, e.Hint = known.Kind, known.Hint
