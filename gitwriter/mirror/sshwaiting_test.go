@@ -4,6 +4,7 @@ package mirror_test
 
 import (
 	"net"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -116,6 +117,26 @@ func TestLimitsOfWaiting(t *testing.T) {
 	mirror.HangUp(w.Mirror)
 	w.expect(t, 4, 0) // for the push and for the look at the branch
 	sessionsEnd(t)
+	pushesEnd(t, w.repo)
+}
+
+// pushesEnd waits until the server is done with what nobody waits for any more.
+func pushesEnd(t *testing.T, repo gitserver.Repo) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		var left []string
+		for _, pattern := range []string{"objects/*incoming-*", "refs/heads/*.lock", "*.lock"} {
+			found, err := filepath.Glob(filepath.Join(repo.Dir, pattern))
+			if err != nil {
+				t.Fatal(err)
+			}
+			left = append(left, found...)
+		}
+		if len(left) == 0 {
+			return
+		}
+	}
+	t.Error("a push goes on")
 }
 
 // Other credentials or known hosts get a connection of their own.
