@@ -13,7 +13,6 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/object"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
-	"github.com/go-git/go-git/v5/storage/memory"
 )
 
 // maxCommits bounds the history that is read.
@@ -60,12 +59,8 @@ func (m *Mirror) extendLog() bool {
 		if m.log.read(h) || added.read(h) {
 			continue
 		}
-		o := m.store.Commits[h]
-		if o == nil {
-			return false
-		}
-		text, err := bytesOf(o)
-		if err != nil || added.add(h, text) != nil {
+		text, ok := m.store.content(plumbing.CommitObject, h)
+		if !ok || added.add(h, text) != nil {
 			return false
 		}
 		ids, texts = append(ids, h), append(texts, text)
@@ -91,7 +86,7 @@ func (m *Mirror) fetchTexts(ctx context.Context) error {
 		}
 	}
 	req := m.newRequest(m.head)
-	into := memory.NewStorage()
+	into := newObjects()
 	if m.canFilter() {
 		m.filter(req, packp.FilterTreeDepth(0))
 	} else {
@@ -107,11 +102,8 @@ func (m *Mirror) fetchTexts(ctx context.Context) error {
 		return err
 	}
 	log := newCommitLog()
-	for h, o := range into.Commits {
-		text, err := bytesOf(o)
-		if err != nil {
-			return fmt.Errorf("cannot read commit %s: %w", h, err)
-		}
+	for _, h := range into.ids(plumbing.CommitObject) {
+		text, _ := into.content(plumbing.CommitObject, h)
 		if err := m.note(log, h, text); err != nil {
 			return err
 		}
@@ -238,13 +230,13 @@ func (m *Mirror) Need(ctx context.Context, ids []plumbing.Hash) error {
 }
 
 func (m *Mirror) has(id plumbing.Hash) bool {
-	return m.store.Objects[id] != nil || m.past.Trees[id] != nil
+	return m.store.has(id) || m.past.has(id)
 }
 
 // maxWants keeps a request's size within what servers take.
 const maxWants = 2000
 
-func (m *Mirror) fetchObjects(ctx context.Context, ids []plumbing.Hash, into *memory.Storage) error {
+func (m *Mirror) fetchObjects(ctx context.Context, ids []plumbing.Hash, into *objects) error {
 	for len(ids) > 0 {
 		n := min(len(ids), maxWants)
 		req := m.newRequest(ids[:n]...)
