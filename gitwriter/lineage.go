@@ -14,6 +14,8 @@ import (
 // and is made anew where the branch was forced elsewhere.
 type lineage struct {
 	claims []claim
+	// naming are the numbers of claims that name a policy.
+	naming map[string][]int
 	// merges are the numbers of claims that are such merges.
 	merges []int
 	// nearest holds, for each commit of the history, the claims that it directly
@@ -22,12 +24,16 @@ type lineage struct {
 	last    *mirror.Commit
 }
 
+func newLineage() *lineage { return &lineage{naming: map[string][]int{}} }
+
 // claim is a commit with trailers of Pintle's, or a merge of lines with some.
 type claim struct {
 	commit   *mirror.Commit
 	trailers []ledger.Trailer
 	// malformed are the policies of lines that begin as a trailer and are none.
 	malformed []string
+	// policies are those that it names, each once.
+	policies []string
 	// up are the claims that it directly follows.
 	up []int
 }
@@ -36,17 +42,25 @@ type claim struct {
 func (l *lineage) extend(history []*mirror.Commit) *lineage {
 	known := len(l.nearest)
 	if known > 0 && (known > len(history) || history[known-1] != l.last) {
-		return (&lineage{}).extend(history)
+		return newLineage().extend(history)
 	}
 	for _, c := range history[known:] {
 		nearest := l.join(c.Parents)
-		trailers, malformed := ledger.Parse(c.Message)
+		var trailers []ledger.Trailer
+		var malformed []string
+		if c.Text != nil {
+			trailers, malformed = ledger.Parse(c.Text.Message)
+		}
 		if len(trailers)+len(malformed) > 0 || len(nearest) > 1 {
 			number := len(l.claims)
 			if len(nearest) > 1 {
 				l.merges = append(l.merges, number)
 			}
-			l.claims = append(l.claims, claim{c, trailers, malformed, nearest})
+			names := policiesOf(trailers, malformed)
+			for _, policy := range names {
+				l.naming[policy] = append(l.naming[policy], number)
+			}
+			l.claims = append(l.claims, claim{c, trailers, malformed, names, nearest})
 			nearest = []int{number}
 		}
 		l.nearest = append(l.nearest, nearest)

@@ -178,11 +178,11 @@ func evidence(past, now, selection ledger.Value) bool {
 
 // doer is the commit that made the slot what it is in another one.
 func (b *lookback) doer(region region, at *mirror.Commit, s Slot) *mirror.Commit {
-	after := region.afterBase()
+	isAfter := region.isAfterBase()
 	for {
 		before := slices.IndexFunc(at.Parents, func(p *mirror.Commit) bool {
 			value, there := b.value(p, s)
-			return after[p] && there && value == s.Value
+			return isAfter(p) && there && value == s.Value
 		})
 		if before < 0 {
 			return at

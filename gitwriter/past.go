@@ -4,7 +4,6 @@ package gitwriter
 
 import (
 	"context"
-	"maps"
 	"slices"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -17,7 +16,7 @@ import (
 // memory is what was read of the past of files. It is kept until the head moves,
 // and then as far as it is asked for again.
 type memory struct {
-	blobs  map[string]map[plumbing.Hash]plumbing.Hash // by file and commit
+	blobs  map[string]spans // by file
 	fields map[version][]manifest.Field
 }
 
@@ -27,7 +26,7 @@ type version struct {
 }
 
 func newMemory() memory {
-	return memory{map[string]map[plumbing.Hash]plumbing.Hash{}, map[version][]manifest.Field{}}
+	return memory{map[string]spans{}, map[version][]manifest.Field{}}
 }
 
 // lookback goes through the past of files.
@@ -52,10 +51,14 @@ func (r *Repository) lookBack(ctx context.Context) (*lookback, error) {
 	r.lineage = r.lineage.extend(history)
 	before := newMemory()
 	if r.back != nil {
-		if r.back.history[len(r.back.history)-1] == history[len(history)-1] {
+		last := len(r.back.history) - 1
+		if last == len(history)-1 && r.back.history[last] == history[last] {
 			return r.back, nil
 		}
-		before = r.back.now
+		before.fields = r.back.now.fields
+		if last < len(history) && r.back.history[last] == history[last] {
+			before.blobs = r.back.now.blobs // Places are what they were.
+		}
 	}
 	r.back = &lookback{r, history, before, newMemory(), map[string]map[string]manifest.Field{}, map[version][]Slot{}}
 	return r.back, nil
@@ -65,18 +68,32 @@ func (r *Repository) lookBack(ctx context.Context) (*lookback, error) {
 // others, children before parents.
 type region struct {
 	commits []*mirror.Commit
-	in      map[*mirror.Commit]bool
+	// marks tell what each commit is, by its place in the history.
+	marks []mark
 	// old are the commits of the base.
 	old map[*mirror.Commit]bool
 }
 
-func (r region) has(c *mirror.Commit) bool { return r.in[c] }
+// mark is what a commit is to a region.
+type mark uint8
 
-// afterBase are the commits of the region that came after one of the base; all
-// where there is none.
-func (r region) afterBase() map[*mirror.Commit]bool {
+const (
+	unmarked mark = iota
+	inside
+	// young leads to what is inside, old to what is not.
+	young
+	old
+)
+
+func (r region) has(c *mirror.Commit) bool {
+	return c.Index < len(r.marks) && r.marks[c.Index] == inside
+}
+
+// isAfterBase tells of the commits of the region which ones came after one of the base;
+// all where there is none.
+func (r region) isAfterBase() func(*mirror.Commit) bool {
 	if len(r.old) == 0 {
-		return r.in
+		return r.has
 	}
 	after := map[*mirror.Commit]bool{}
 	for _, c := range slices.Backward(r.commits) {
@@ -84,48 +101,47 @@ func (r region) afterBase() map[*mirror.Commit]bool {
 			after[c] = true
 		}
 	}
-	return after
+	return func(c *mirror.Commit) bool { return after[c] }
 }
 
 // region goes from a commit back to the base, which are ids of commits; to the
 // roots where there is none.
 func (b *lookback) region(from *mirror.Commit, base []string) region {
-	const young, old = 1, 2
-	found := region{in: map[*mirror.Commit]bool{}, old: map[*mirror.Commit]bool{}}
-	marks := map[*mirror.Commit]int{from: young}
+	found := region{old: map[*mirror.Commit]bool{}}
 	newest := from.Index
 	for _, id := range base {
 		if c := b.commit(id); c != nil {
-			marks[c], found.old[c] = old, true
+			found.old[c] = true
 			newest = max(newest, c.Index)
 		}
 	}
+	found.marks = make([]mark, newest+1)
+	found.marks[from.Index] = young
+	for c := range found.old {
+		found.marks[c.Index] = old
+	}
 	open := 1 // young ones that are not come to yet
-	if marks[from] == old {
+	if found.old[from] {
 		open = 0
 	}
 	for i := newest; i >= 0 && open > 0; i-- {
-		c := b.history[i]
-		mark := marks[c]
-		if mark == 0 {
-			continue
-		}
-		delete(marks, c)
-		if mark == young {
+		c, is := b.history[i], found.marks[i]
+		if is == young {
 			open--
 			found.commits = append(found.commits, c)
-			found.in[c] = true
+			found.marks[i] = inside
 		}
 		for _, p := range c.Parents {
+			was := &found.marks[p.Index]
 			switch {
-			case mark == young && marks[p] == 0:
-				marks[p] = young
+			case is == young && *was == unmarked:
+				*was = young
 				open++
-			case mark == old && marks[p] == young:
+			case is == old && *was == young:
 				open--
 				fallthrough
-			case mark == old:
-				marks[p] = old
+			case is == old:
+				*was = old
 			}
 		}
 	}
@@ -215,13 +231,12 @@ func (w *walk) visit(c *mirror.Commit, file string) {
 func (b *lookback) read(ctx context.Context, commits []*mirror.Commit, files []string) error {
 	var missing []*mirror.Commit
 	for _, f := range files {
-		if b.now.blobs[f] == nil {
-			b.now.blobs[f] = map[plumbing.Hash]plumbing.Hash{}
+		if _, taken := b.now.blobs[f]; !taken {
+			b.now.blobs[f] = b.before.blobs[f]
 		}
-		maps.Copy(b.now.blobs[f], b.before.blobs[f])
 	}
 	for _, c := range commits {
-		if slices.ContainsFunc(files, func(f string) bool { _, known := b.now.blobs[f][c.Hash]; return !known }) {
+		if slices.ContainsFunc(files, func(f string) bool { _, known := b.now.blobs[f].at(c.Index); return !known }) {
 			missing = append(missing, c)
 		}
 	}
@@ -232,8 +247,12 @@ func (b *lookback) read(ctx context.Context, commits []*mirror.Commit, files []s
 	var blobs []plumbing.Hash
 	for f, held := range found {
 		for i, blob := range held {
-			b.now.blobs[f][missing[i].Hash] = blob
-			blobs = append(blobs, blob)
+			if _, known := b.now.blobs[f].at(missing[i].Index); !known {
+				b.now.blobs[f] = b.now.blobs[f].add(missing[i].Index, blob)
+			}
+			if len(blobs) == 0 || blobs[len(blobs)-1] != blob {
+				blobs = append(blobs, blob)
+			}
 		}
 	}
 	return b.mirror.Need(ctx, blobs)
@@ -257,7 +276,8 @@ func (b *lookback) slot(c *mirror.Commit, s Slot) (Slot, bool) {
 
 // slots are those of a file in a commit that was read.
 func (b *lookback) slots(c *mirror.Commit, file string) []Slot {
-	v := version{file, b.now.blobs[file][c.Hash]}
+	blob, _ := b.now.blobs[file].at(c.Index)
+	v := version{file, blob}
 	if slots, ok := b.bound[v]; ok {
 		return slots
 	}
@@ -323,7 +343,7 @@ func (r *Repository) HeldSince(ctx context.Context, commit, file string, holds f
 	}
 	known := map[plumbing.Hash]bool{plumbing.ZeroHash: true}
 	for _, each := range commits {
-		blob := b.now.blobs[file][each.Hash]
+		blob, _ := b.now.blobs[file].at(each.Index)
 		if known[blob] {
 			continue
 		}

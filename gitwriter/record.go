@@ -56,12 +56,16 @@ type Author struct {
 	When         time.Time
 }
 
-func authorOf(c *mirror.Commit) Author { return Author{c.Hash.String(), c.Author, c.When} }
+func authorOf(c *mirror.Commit) Author { return Author{c.Hash.String(), c.Author, c.When()} }
 
 // maxGap bounds how far the revision of an entry may be ahead of those before
 // it. Entries may be missing where somebody rewrote the branch, but a planted
 // number must not use up the numbers that there are.
 const maxGap = 1000
+
+// maxRecent bounds the commits whose trees are fetched before it is known that they
+// matter.
+const maxRecent = 1000
 
 // Ledgers reads the proven entries of policies, and what looks like one of them
 // since the newest proven entry and is none.
@@ -75,23 +79,17 @@ func (r *Repository) Ledgers(ctx context.Context, policies []string) (map[string
 	}
 	r.lineage = r.lineage.extend(history)
 	claims := make(map[string][]int, len(policies))
+	var asked []int
 	for _, p := range policies {
-		claims[p] = nil
+		claims[p] = r.lineage.naming[p]
+		asked = append(asked, claims[p]...)
 	}
+	slices.Sort(asked)
 	var claimants []claim
-	for n, c := range r.lineage.claims {
-		asked := false
-		for _, policy := range c.policies() {
-			numbers, ok := claims[policy]
-			if asked = asked || ok; ok {
-				claims[policy] = append(numbers, n)
-			}
-		}
-		if asked {
-			claimants = append(claimants, c)
-		}
+	for _, n := range slices.Compact(asked) {
+		claimants = append(claimants, r.lineage.claims[n])
 	}
-	if err := r.readMoves(ctx, claimants); err != nil {
+	if err := r.readMoves(ctx, claimants, r.recent(history, claims)); err != nil {
 		return nil, nil, err
 	}
 	counts := r.countsSigned()
@@ -110,10 +108,10 @@ func (r *Repository) Ledgers(ctx context.Context, policies []string) (map[string
 	return pasts, problems, nil
 }
 
-// policies are those that a claim names, each once.
-func (c claim) policies() []string {
-	names := slices.Clone(c.malformed)
-	for _, t := range c.trailers {
+// policiesOf are the policies that trailers name, and lines that are none, each once.
+func policiesOf(trailers []ledger.Trailer, malformed []string) []string {
+	names := slices.Clone(malformed)
+	for _, t := range trailers {
 		names = append(names, t.Policy)
 	}
 	slices.Sort(names)
@@ -192,7 +190,7 @@ func (r *Repository) prove(policy string, claims []int, head *mirror.Commit, cou
 // entryOf is what a commit did as an entry of a policy whose highest revision
 // before it is given, or why it is none.
 func (r *Repository) entryOf(c claim, policy string, before int) (ledger.Entry, string) {
-	if !slices.Contains(c.policies(), policy) {
+	if !slices.Contains(c.policies, policy) {
 		return ledger.Entry{}, ""
 	}
 	if len(c.commit.Parents) > 1 {
@@ -240,7 +238,7 @@ func match(c claim, policy string, moves []move) (ledger.Entry, string) {
 			continue
 		}
 		if entry.Moves == nil {
-			entry = ledger.Entry{Commit: c.commit.Hash.String(), Author: c.commit.Author, When: c.commit.When, Order: c.commit.Index, Revision: t.Revision,
+			entry = ledger.Entry{Commit: c.commit.Hash.String(), Author: c.commit.Author, When: c.commit.When(), Order: c.commit.Index, Revision: t.Revision,
 				Cause: t.Cause, Source: t.Source, Rollback: t.Rollback, Moves: map[ledger.SlotID]ledger.Move{}}
 		}
 		maps.Copy(entry.Moves, proof)
@@ -268,20 +266,27 @@ type move struct {
 	old, new ledger.Value
 }
 
-// readMoves diffs the commits of claims with their first parents.
-func (r *Repository) readMoves(ctx context.Context, claims []claim) error {
+// readMoves diffs the commits of claims with their first parents. Where trees have
+// to be fetched for that, those of the commits that are looked at next come along.
+func (r *Repository) readMoves(ctx context.Context, claims []claim, next []*mirror.Commit) error {
 	var fresh []claim
 	var pairs []mirror.Pair
+	var commits []*mirror.Commit
 	for _, c := range claims {
 		if _, ok := r.moves[c.commit.Hash]; ok {
 			continue
 		}
 		pair := mirror.Pair{New: c.commit.Tree}
+		commits = append(commits, c.commit)
 		if len(c.commit.Parents) > 0 {
 			pair.Old = c.commit.Parents[0].Tree
+			commits = append(commits, c.commit.Parents[0])
 		}
 		fresh = append(fresh, c)
 		pairs = append(pairs, pair)
+	}
+	if err := r.mirror.NeedTrees(ctx, commits, next); err != nil {
+		return err
 	}
 	diffs, err := r.mirror.Diff(ctx, pairs, r.reads)
 	if err != nil {
@@ -348,4 +353,19 @@ func (r *Repository) fieldsOf(path string, blob plumbing.Hash, targets []manifes
 	}
 	fields, _ := manifest.Scan(path, content, targets)
 	return fields
+}
+
+// recent are the commits since the newest claims of policies: where these are proven,
+// it is from there that what slots held is looked at. Nil where they are many.
+func (r *Repository) recent(history []*mirror.Commit, claims map[string][]int) []*mirror.Commit {
+	oldest := len(history)
+	for _, numbers := range claims {
+		if len(numbers) > 0 {
+			oldest = min(oldest, r.lineage.claims[numbers[len(numbers)-1]].commit.Index+1)
+		}
+	}
+	if len(history)-oldest > maxRecent {
+		return nil
+	}
+	return history[oldest:]
 }

@@ -75,7 +75,7 @@ func Open(repo, branch string, auth mirror.Auth, paths []string, isDocument func
 		return nil, err
 	}
 	return &Repository{mirror: m, paths: paths, isDocument: isDocument, files: map[string]*file{},
-		lineage: &lineage{}, moves: map[plumbing.Hash][]move{}, maxLookBack: maxLookBack, signed: map[plumbing.Hash]bool{}}, nil
+		lineage: newLineage(), moves: map[plumbing.Hash][]move{}, maxLookBack: maxLookBack, signed: map[plumbing.Hash]bool{}}, nil
 }
 
 // SetAuth logs in with auth from the next request on, and keeps all that was

@@ -63,12 +63,12 @@ func (r *Repository) signedAsNow(commits []*object.Commit) bool {
 // isSigned tells whether a claim is signed with a key that counts.
 func (r *Repository) isSigned(n int) bool {
 	c := r.lineage.claims[n].commit
-	if c.Signature == "" {
+	if c.Text == nil || c.Text.Signature == "" {
 		return false
 	}
 	signed, known := r.signed[c.Hash]
 	if !known {
-		signed = r.keys.Verify([]byte(c.Signed), c.Signature)
+		signed = r.keys.Verify([]byte(c.Text.Signed), c.Text.Signature)
 		r.signed[c.Hash] = signed
 	}
 	return signed

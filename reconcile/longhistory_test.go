@@ -90,17 +90,17 @@ func TestLongHistory(t *testing.T) {
 	u.commit("Back")
 	u.push()
 	e := w.engine()
-	// The tip, the texts, the entry's trees (2) and blobs, the trees that show who undid it.
-	timed("cold, held", e, reconcile.RolledBack, gitserver.Counts{Lookups: 1, UploadPacks: 6})
+	// The tip, the texts, the entry's trees and blobs, the trees that show who undid it.
+	timed("cold, held", e, reconcile.RolledBack, gitserver.Counts{Lookups: 1, UploadPacks: 5})
 	timed("warm, held", e, reconcile.RolledBack, gitserver.Counts{Lookups: 1})
 
 	w.push("app", "1.2.0")
 	// The same, and 100,000 trees, 2,000 in a request.
-	timed("cold, due after 100,000 commits", w.engine(), reconcile.Updated, gitserver.Counts{Lookups: 1, UploadPacks: 56, ReceivePacks: 1})
+	timed("cold, due after 100,000 commits", w.engine(), reconcile.Updated, gitserver.Counts{Lookups: 1, UploadPacks: 55, ReceivePacks: 1})
 	w.push("app", "1.3.0")
 	timed("warm, due", e, reconcile.Updated, gitserver.Counts{Lookups: 1, UploadPacks: 1, ReceivePacks: 1})
 	w.push("app", "1.4.0")
-	timed("cold, due", w.engine(), reconcile.Updated, gitserver.Counts{Lookups: 1, UploadPacks: 5, ReceivePacks: 1})
+	timed("cold, due", w.engine(), reconcile.Updated, gitserver.Counts{Lookups: 1, UploadPacks: 4, ReceivePacks: 1})
 	started := time.Now()
 	rows, err := w.engine().History(t.Context(), "prod/app")
 	if err != nil || len(rows) != 6 {
@@ -110,7 +110,7 @@ func TestLongHistory(t *testing.T) {
 }
 
 // TestBusyFolder: where a field's folder changed in many commits since its newest entry,
-// their trees are read level by level in one request each, not in batches.
+// their trees come with those of the entry.
 func TestBusyFolder(t *testing.T) {
 	w := newWorld(t, gitserver.Options{})
 	w.seed()
@@ -119,8 +119,8 @@ func TestBusyFolder(t *testing.T) {
 	w.push("app", "1.2.0")
 	w.server.Reset()
 	w.expect(reconcile.Updated, at("1.2.0"))
-	// The head, the texts, the entry's trees (2) and blob, the trees since then (2).
-	want := gitserver.Counts{Lookups: 1, UploadPacks: 7, ReceivePacks: 1}
+	// The head, the texts, the trees of the entry and since then, the entry's blobs.
+	want := gitserver.Counts{Lookups: 1, UploadPacks: 4, ReceivePacks: 1}
 	if diff := cmp.Diff(want, w.server.Counts()); diff != "" {
 		t.Errorf("requests (-want +got):\n%s", diff)
 	}
@@ -137,4 +137,44 @@ func TestShallowCheckout(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "git fetch --unshallow") {
 		t.Errorf("a shallow checkout: %v", err)
 	}
+}
+
+// TestFirstTouch: the first time that a process writes to a folder, what Pintle and
+// others did there comes in one request for trees and one for blobs. Trees that came
+// with those of another folder are not asked for again, and later all is known.
+func TestFirstTouch(t *testing.T) {
+	w := newWorld(t, gitserver.Options{})
+	files := map[string]string{}
+	for _, name := range []string{"app", "web", "api"} {
+		w.push(name, "1.0.0", "1.1.0")
+		files["policies/"+name+".yaml"] = w.policy(name, name)
+		files["fleet/"+name+"/prod/app.yaml"] = w.deployment(name, name+":1.0.0", name)
+	}
+	w.repo.Seed(t, files, "First")
+	w.sync()
+	w.lengthen("fleet/web/notes", 5)
+	e := w.engine()
+	pass := func(what string, packs int) {
+		t.Helper()
+		w.server.Reset()
+		report, err := e.Sync(t.Context())
+		if err != nil || len(report.Commits) != 1 {
+			t.Fatalf("%s: %v, %v", what, report, err)
+		}
+		if diff := cmp.Diff(gitserver.Counts{Lookups: 1, UploadPacks: packs, ReceivePacks: 1}, w.server.Counts()); diff != "" {
+			t.Errorf("%s: requests (-want +got):\n%s", what, diff)
+		}
+	}
+	w.push("app", "1.2.0")
+	pass("the first write", 4) // The head, the texts, trees, blobs.
+	w.push("web", "1.2.0")
+	pass("the first write to another folder", 1)
+	w.push("web", "1.3.0")
+	pass("the next one", 0)
+	u := w.user()
+	u.edit("fleet/web/notes/01.txt", "note", "NOTE")
+	u.commit("A note")
+	u.push()
+	w.push("web", "1.4.0")
+	pass("the next one after somebody's push", 1)
 }

@@ -6,15 +6,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
+	"io"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/filemode"
 	"github.com/go-git/go-git/v5/plumbing/object"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
-	"github.com/go-git/go-git/v5/plumbing/storer"
-	"github.com/go-git/go-git/v5/storage/memory"
 )
 
 // maxCommits bounds the history that is read.
@@ -22,32 +20,6 @@ const maxCommits = 1_000_000
 
 // unshallow is the depth at which git sends all that there is.
 const unshallow = 0x7fffffff
-
-// Commit is what is kept of a commit's text.
-type Commit struct {
-	Hash, Tree plumbing.Hash
-	// Parents are linked once History has returned the commit.
-	Parents []*Commit
-	Author  string
-	When    time.Time
-	// Message is kept only where it names Pintle, which most do not.
-	Message string
-	// Signature is that of such a commit, and Signed the text that it is of; both are
-	// empty where there is none.
-	Signed, Signature string
-	// Index is the commit's place in what History returns.
-	Index int
-
-	parents []plumbing.Hash
-}
-
-// commitLog is what is known of a branch's history.
-type commitLog struct {
-	commits map[plumbing.Hash]*Commit
-	// ordered are the commits reachable from the head, parents first.
-	ordered []*Commit
-	head    plumbing.Hash
-}
 
 // History returns the commits reachable from the head, parents before children:
 // all that the first parent has, then what the next one adds, then the commit.
@@ -67,48 +39,54 @@ func (m *Mirror) History(ctx context.Context) ([]*Commit, error) {
 }
 
 // Commit returns a commit that History returned, or nil.
-func (m *Mirror) Commit(id plumbing.Hash) *Commit { return m.log.commits[id] }
+func (m *Mirror) Commit(id plumbing.Hash) *Commit {
+	if c := m.log.commits[id]; c != nil && c.Index >= 0 {
+		return c
+	}
+	return nil
+}
 
 // extendLog adds the fetched commits above those known; false means that
 // some are missing.
 func (m *Mirror) extendLog() bool {
+	added := newCommitLog()
 	todo := []plumbing.Hash{m.head}
-	var added []*Commit
-	seen := map[plumbing.Hash]bool{}
+	var texts [][]byte
+	var ids []plumbing.Hash
 	for len(todo) > 0 {
 		h := todo[len(todo)-1]
 		todo = todo[:len(todo)-1]
-		if m.log.commits[h] != nil || seen[h] {
+		if m.log.read(h) || added.read(h) {
 			continue
 		}
-		seen[h] = true
-		c, err := object.GetCommit(m.store, h)
-		if err != nil {
+		text, ok := m.store.content(plumbing.CommitObject, h)
+		if !ok || added.add(h, text) != nil {
 			return false
 		}
-		kept, err := newCommit(m.store, c)
-		if err != nil {
-			return false
+		ids, texts = append(ids, h), append(texts, text)
+		for _, p := range added.commits[h].Parents {
+			todo = append(todo, p.Hash)
 		}
-		added = append(added, kept)
-		todo = append(todo, c.ParentHashes...)
 	}
-	for _, c := range added {
-		m.log.commits[c.Hash] = c
+	for i, id := range ids {
+		if m.log.add(id, texts[i]) != nil {
+			return false
+		}
 	}
 	return true
-}
-
-func newCommit(store storer.EncodedObjectStorer, c *object.Commit) (*Commit, error) {
-	kept := &Commit{Hash: c.Hash, Tree: c.TreeHash, parents: c.ParentHashes, Author: c.Author.Name, When: c.Committer.When, Index: -1}
-	return kept, kept.keepText(store, c.Message)
 }
 
 // fetchTexts reads the whole history, without trees and blobs where the server
 // can leave them out.
 func (m *Mirror) fetchTexts(ctx context.Context) error {
+	if m.canFilter() {
+		err := m.streamTexts(ctx)
+		if !errors.Is(err, errNotTexts) {
+			return err
+		}
+	}
 	req := m.newRequest(m.head)
-	into := memory.NewStorage()
+	into := newObjects()
 	if m.canFilter() {
 		m.filter(req, packp.FilterTreeDepth(0))
 	} else {
@@ -123,22 +101,37 @@ func (m *Mirror) fetchTexts(ctx context.Context) error {
 	if err := m.fetch(ctx, req, into); err != nil {
 		return err
 	}
-	if len(into.Commits) > m.maxCommits {
-		return &Error{Repository: m.name, Op: "read the history of", Kind: Limit, Err: fmt.Errorf("it has more than %d commits", m.maxCommits)}
-	}
-	for h := range into.Commits {
-		if m.log.commits[h] != nil {
-			continue
-		}
-		c, err := object.GetCommit(into, h)
-		if err != nil {
-			return fmt.Errorf("cannot read commit %s: %w", h, err)
-		}
-		if m.log.commits[h], err = newCommit(into, c); err != nil {
+	log := newCommitLog()
+	for _, h := range into.ids(plumbing.CommitObject) {
+		text, _ := into.content(plumbing.CommitObject, h)
+		if err := m.note(log, h, text); err != nil {
 			return err
 		}
 	}
+	m.log = log
 	return nil
+}
+
+// streamTexts reads the texts of all commits as they come in.
+func (m *Mirror) streamTexts(ctx context.Context) error {
+	req := m.newRequest(m.head)
+	m.filter(req, packp.FilterTreeDepth(0))
+	log := newCommitLog()
+	err := m.receive(ctx, req, func(ctx context.Context, pack io.Reader) error {
+		return newTextReader(pack, m.maxUnpacked, func(id plumbing.Hash, text []byte) error { return m.note(log, id, text) }).read(ctx)
+	})
+	if err == nil {
+		m.log = log
+	}
+	return err
+}
+
+// note adds a commit to a log, within the limit.
+func (m *Mirror) note(log *commitLog, id plumbing.Hash, text []byte) error {
+	if log.size == m.maxCommits && !log.read(id) {
+		return &Error{Repository: m.name, Op: "read the history of", Kind: Limit, Err: fmt.Errorf("it has more than %d commits", m.maxCommits)}
+	}
+	return log.add(id, text)
 }
 
 // order lists what is reachable from the head. The order is the same whatever
@@ -150,7 +143,7 @@ func (m *Mirror) order() error {
 	}
 	if !m.log.leadsToHead(m.head) {
 		for _, c := range m.log.ordered {
-			c.Index = -1
+			c.Index = unordered
 		}
 		m.log.ordered = nil
 	}
@@ -168,13 +161,14 @@ func (m *Mirror) order() error {
 
 // leadsToHead tells whether the first parents of a commit lead to the last head.
 func (l *commitLog) leadsToHead(h plumbing.Hash) bool {
-	for c := l.commits[h]; c != nil && c.Index < 0; c = l.commits[h] {
-		if len(c.parents) == 0 {
+	c := l.commits[h]
+	for c != nil && c.Index < 0 {
+		if len(c.Parents) == 0 {
 			return false
 		}
-		h = c.parents[0]
+		c = c.Parents[0]
 	}
-	return h == l.head
+	return c != nil && c.Hash == l.head
 }
 
 // above lists the commits that are reachable from the head and not ordered yet.
@@ -183,36 +177,33 @@ func (l *commitLog) above(head plumbing.Hash) (added []*Commit, err error) {
 		commit *Commit
 		next   int // the parent to go to next
 	}
-	seen := map[plumbing.Hash]bool{}
-	var stack []visit
-	enter := func(h plumbing.Hash) error {
-		c := l.commits[h]
-		if c == nil {
-			return errors.New("a commit is missing, so what was rolled back can't be known")
-		}
-		if c.Index < 0 && !seen[h] {
-			seen[h] = true
-			c.Parents = make([]*Commit, 0, len(c.parents))
+	stack := []visit{}
+	enter := func(c *Commit) {
+		if c.Index == unordered {
+			c.Index = beingOrdered
 			stack = append(stack, visit{commit: c})
 		}
-		return nil
 	}
-	if err := enter(head); err != nil {
-		return nil, err
-	}
+	enter(l.commit(head))
 	for len(stack) > 0 {
 		top := &stack[len(stack)-1]
-		if c := top.commit; top.next < len(c.parents) {
-			h := c.parents[top.next]
-			top.next++
-			if err := enter(h); err != nil {
-				return nil, err
+		c := top.commit
+		switch {
+		case !c.wasRead():
+			for _, v := range stack {
+				added = append(added, v.commit)
 			}
-			c.Parents = append(c.Parents, l.commits[h])
-			continue
+			for _, c := range added {
+				c.Index = unordered
+			}
+			return nil, errors.New("a commit is missing, so what was rolled back can't be known")
+		case top.next < len(c.Parents):
+			top.next++
+			enter(c.Parents[top.next-1])
+		default:
+			added = append(added, c)
+			stack = stack[:len(stack)-1]
 		}
-		added = append(added, top.commit)
-		stack = stack[:len(stack)-1]
 	}
 	return added, nil
 }
@@ -223,7 +214,7 @@ func (m *Mirror) Need(ctx context.Context, ids []plumbing.Hash) error {
 	var missing []plumbing.Hash
 	seen := map[plumbing.Hash]bool{}
 	for _, id := range ids {
-		if m.store.Objects[id] == nil && !id.IsZero() && !seen[id] {
+		if !m.has(id) && !id.IsZero() && !seen[id] {
 			seen[id] = true
 			missing = append(missing, id)
 		}
@@ -238,10 +229,14 @@ func (m *Mirror) Need(ctx context.Context, ids []plumbing.Hash) error {
 	return m.fetch(ctx, req, m.store)
 }
 
+func (m *Mirror) has(id plumbing.Hash) bool {
+	return m.store.has(id) || m.past.has(id)
+}
+
 // maxWants keeps a request's size within what servers take.
 const maxWants = 2000
 
-func (m *Mirror) fetchObjects(ctx context.Context, ids []plumbing.Hash, into *memory.Storage) error {
+func (m *Mirror) fetchObjects(ctx context.Context, ids []plumbing.Hash, into *objects) error {
 	for len(ids) > 0 {
 		n := min(len(ids), maxWants)
 		req := m.newRequest(ids[:n]...)

@@ -17,7 +17,6 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/sideband"
 	"github.com/go-git/go-git/v5/plumbing/transport"
-	"github.com/go-git/go-git/v5/storage/memory"
 
 	"github.com/pintle-dev/pintle/gitwriter/githubapp"
 )
@@ -52,14 +51,19 @@ type Mirror struct {
 	remote remote
 	auth   Auth
 	branch plumbing.ReferenceName // empty: the default branch
-	store  *memory.Storage
+	store  *objects
 	caps   *capability.List
 	tip    plumbing.Hash // as last looked up
 	head   plumbing.Hash // as last fetched
 	// beside are the branches of Pintle's own, as last looked up.
 	beside map[string]plumbing.Hash
-	log    commitLog
-	steps  map[step]plumbing.Hash // what names in trees of the past stand for
+	log    *commitLog
+	// past are trees that the head may not have. They are kept while they are few, and
+	// until the head is fetched anew.
+	// wholeTree is what all trees of a head took, in bytes.
+	past      *objects
+	wholeTree int
+	steps     map[step]plumbing.Hash // what names in trees of the past stand for
 	// maxCommits bounds the history that is read, maxUnpacked the bytes of one fetch.
 	maxCommits  int
 	maxUnpacked int64
@@ -69,7 +73,7 @@ type Mirror struct {
 // HTTP(S), SSH or file URL, a bare repository, or a checkout. It reads nothing yet.
 // Errors are of type *Error.
 func Open(repo, branch string, auth Auth) (*Mirror, error) {
-	m := &Mirror{auth: auth, store: memory.NewStorage(), log: commitLog{commits: map[plumbing.Hash]*Commit{}}, steps: map[step]plumbing.Hash{}, maxCommits: maxCommits, maxUnpacked: maxUnpackedBytes}
+	m := &Mirror{auth: auth, store: newObjects(), log: newCommitLog(), past: newObjects(), steps: map[step]plumbing.Hash{}, maxCommits: maxCommits, maxUnpacked: maxUnpackedBytes}
 	if branch != "" {
 		m.branch = plumbing.NewBranchReferenceName(strings.TrimPrefix(branch, "refs/heads/"))
 	}
@@ -202,6 +206,7 @@ func (m *Mirror) Fetch(ctx context.Context) error {
 	if m.head == m.tip && !m.head.IsZero() {
 		return nil
 	}
+	m.past = newObjects() // They may be the head's now, and then have to be kept.
 	req := m.newRequest(m.tip)
 	if m.head.IsZero() {
 		req.Depth = packp.DepthCommits(1)
@@ -220,7 +225,7 @@ func (m *Mirror) Fetch(ctx context.Context) error {
 	if err := m.fetch(ctx, req, m.store); err != nil {
 		return err
 	}
-	if m.store.Commits[m.tip] == nil && !m.head.IsZero() {
+	if !m.store.has(m.tip) && !m.head.IsZero() {
 		// The branch was forced back to a commit that the server takes us to have.
 		m.head = plumbing.ZeroHash
 		return m.Fetch(ctx)
@@ -263,7 +268,16 @@ func (m *Mirror) canAsk() bool {
 const anySHA1 capability.Capability = "allow-any-sha1-in-want"
 
 // fetch runs one request and keeps the objects that it brings.
-func (m *Mirror) fetch(ctx context.Context, req *packp.UploadPackRequest, into *memory.Storage) error {
+func (m *Mirror) fetch(ctx context.Context, req *packp.UploadPackRequest, into *objects) error {
+	return m.receive(ctx, req, func(ctx context.Context, pack io.Reader) error {
+		u := newUnpacker(pack, into, m.maxUnpacked)
+		u.known = m.store
+		return u.unpack(ctx)
+	})
+}
+
+// receive runs one request and has the pack read that it brings.
+func (m *Mirror) receive(ctx context.Context, req *packp.UploadPackRequest, read func(ctx context.Context, pack io.Reader) error) error {
 	ctx, cancel := context.WithTimeout(ctx, transferTimeout)
 	defer cancel()
 	body, _, err := m.remote.upload(ctx, req)
@@ -278,7 +292,7 @@ func (m *Mirror) fetch(ctx context.Context, req *packp.UploadPackRequest, into *
 		pack = sideband.NewDemuxer(sideband.Sideband, body)
 	}
 	limited := &io.LimitedReader{R: pack, N: maxPackBytes}
-	err = errors.Join(newUnpacker(limited, into, m.maxUnpacked).unpack(ctx), body.Close())
+	err = errors.Join(read(ctx, limited), body.Close())
 	switch {
 	case limited.N <= 0:
 		return &Error{Repository: m.name, Op: "fetch from", Kind: Limit, Err: fmt.Errorf("the pack is larger than %d bytes", maxPackBytes)}
@@ -291,8 +305,15 @@ func (m *Mirror) fetch(ctx context.Context, req *packp.UploadPackRequest, into *
 
 // Tree reads a tree that was fetched.
 func (m *Mirror) Tree(id plumbing.Hash) (*object.Tree, error) {
-	t, err := object.GetTree(m.store, id)
-	if err != nil {
+	content, ok := m.store.content(plumbing.TreeObject, id)
+	if !ok {
+		content, ok = m.past.content(plumbing.TreeObject, id)
+	}
+	if !ok {
+		return nil, fmt.Errorf("cannot read tree %s: %w", id, plumbing.ErrObjectNotFound)
+	}
+	t := &object.Tree{}
+	if err := t.Decode(encoded(plumbing.TreeObject, content)); err != nil {
 		return nil, fmt.Errorf("cannot read tree %s: %w", id, err)
 	}
 	return t, nil
@@ -302,30 +323,17 @@ func (m *Mirror) Tree(id plumbing.Hash) (*object.Tree, error) {
 var ErrTooLarge = fmt.Errorf("the file is larger than %d MiB", MaxBlobBytes>>20)
 
 // Blob reads a blob that was fetched. It returns ErrTooLarge for one over
-// MaxBlobBytes, fetched or not.
+// MaxBlobBytes, fetched or not. Nobody may write into what it returns.
 func (m *Mirror) Blob(id plumbing.Hash) ([]byte, error) {
-	o, ok := m.store.Blobs[id]
-	if !ok || o.Size() > MaxBlobBytes {
+	content, ok := m.store.content(plumbing.BlobObject, id)
+	if !ok || len(content) > MaxBlobBytes {
 		return nil, ErrTooLarge
 	}
-	r, err := o.Reader()
-	if err != nil {
-		return nil, fmt.Errorf("cannot read blob %s: %w", id, err)
-	}
-	return io.ReadAll(r)
+	return content, nil
 }
 
 // Forget drops the content of a blob that will not be read again.
-func (m *Mirror) Forget(id plumbing.Hash) {
-	delete(m.store.Blobs, id)
-	delete(m.store.Objects, id)
-}
+func (m *Mirror) Forget(id plumbing.Hash) { m.store.drop(id) }
 
 // HeadCommit is the commit that the last Fetch brought.
-func (m *Mirror) HeadCommit() (*object.Commit, error) {
-	c, err := object.GetCommit(m.store, m.head)
-	if err != nil {
-		return nil, fmt.Errorf("cannot read commit %s: %w", m.head, err)
-	}
-	return c, nil
-}
+func (m *Mirror) HeadCommit() (*object.Commit, error) { return m.store.commit(m.head) }

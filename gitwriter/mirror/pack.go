@@ -12,7 +12,6 @@ import (
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/hash"
-	"github.com/go-git/go-git/v5/storage/memory"
 )
 
 // packHeader opens a pack, by gitformat-pack(5): a signature, the version, the
@@ -24,23 +23,23 @@ type packHeader struct {
 
 // writePack writes objects whole, each once. They are compressed fast rather
 // than well: most bytes of a tree are ids, which do not shrink.
-func writePack(w io.Writer, store *memory.Storage, ids []plumbing.Hash) error {
-	objects := make([]plumbing.EncodedObject, 0, len(ids))
+func writePack(w io.Writer, store *objects, ids []plumbing.Hash) error {
+	found := make([]stored, 0, len(ids))
 	seen := make(map[plumbing.Hash]bool, len(ids))
 	for _, id := range ids {
 		if seen[id] {
 			continue
 		}
 		seen[id] = true
-		o, err := store.EncodedObject(plumbing.AnyObject, id)
-		if err != nil {
-			return fmt.Errorf("cannot read object %s: %w", id, err)
+		o, ok := store.byID[id]
+		if !ok {
+			return fmt.Errorf("cannot read object %s: %w", id, plumbing.ErrObjectNotFound)
 		}
-		objects = append(objects, o)
+		found = append(found, o)
 	}
 	sum := hash.New(crypto.SHA1)
 	out := io.MultiWriter(w, sum)
-	header := packHeader{[4]byte{'P', 'A', 'C', 'K'}, 2, uint32(len(objects))} //nolint:gosec // far fewer than 2^32 are in memory
+	header := packHeader{[4]byte{'P', 'A', 'C', 'K'}, 2, uint32(len(found))} //nolint:gosec // far fewer than 2^32 are in memory
 	if err := binary.Write(out, binary.BigEndian, header); err != nil {
 		return err
 	}
@@ -48,12 +47,12 @@ func writePack(w io.Writer, store *memory.Storage, ids []plumbing.Hash) error {
 	if err != nil {
 		return err
 	}
-	for _, o := range objects {
-		if _, err := out.Write(entryHeader(o.Type(), o.Size())); err != nil {
+	for _, o := range found {
+		if _, err := out.Write(entryHeader(o.kind, int64(len(o.content)))); err != nil {
 			return err
 		}
 		deflater.Reset(out)
-		if err := deflate(deflater, o); err != nil {
+		if err := deflate(deflater, o.content); err != nil {
 			return err
 		}
 	}
@@ -72,11 +71,7 @@ func entryHeader(t plumbing.ObjectType, size int64) []byte {
 	return header
 }
 
-func deflate(w *zlib.Writer, o plumbing.EncodedObject) error {
-	r, err := o.Reader()
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(w, r)
-	return errors.Join(err, r.Close(), w.Close())
+func deflate(w *zlib.Writer, content []byte) error {
+	_, err := w.Write(content)
+	return errors.Join(err, w.Close())
 }

@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"github.com/go-git/go-git/v5/plumbing"
-	"github.com/go-git/go-git/v5/storage/memory"
 
 	"github.com/pintle-dev/pintle/fixtures/gitserver"
 )
@@ -18,7 +17,7 @@ import (
 // TestPackIsReadByGit has git take packs of objects whose sizes sit at the
 // borders of the header's bytes, one of them named twice.
 func TestPackIsReadByGit(t *testing.T) {
-	store := memory.NewStorage()
+	store := newObjects()
 	var ids []plumbing.Hash
 	random := rand.NewChaCha8([32]byte{})
 	for _, size := range []int{0, 1, 15, 16, 2047, 2048, 262143, 262144, 3 << 20} {
@@ -26,20 +25,7 @@ func TestPackIsReadByGit(t *testing.T) {
 		if _, err := random.Read(content); err != nil {
 			t.Fatal(err)
 		}
-		o := store.NewEncodedObject()
-		o.SetType(plumbing.BlobObject)
-		w, err := o.Writer()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := w.Write(content); err != nil {
-			t.Fatal(err)
-		}
-		id, err := store.SetEncodedObject(o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		ids = append(ids, id)
+		ids = append(ids, store.add(plumbing.BlobObject, content))
 	}
 	var pack bytes.Buffer
 	if err := writePack(&pack, store, append(ids, ids[0])); err != nil {

@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
-	"github.com/go-git/go-git/v5/storage/memory"
 )
 
 // step is one name looked up in one tree.
@@ -18,29 +17,30 @@ type step struct {
 	name string
 }
 
+// maxSteps bounds what is kept of what was looked up; each takes a hundred bytes.
+const maxSteps = 100_000
+
 // Past returns the blobs that files had in commits, by file and in the order of
 // the commits; zero where there was no such file. The trees on the way are
 // fetched level by level for all commits and files at once. What was looked up
 // in them is kept, and the trees are not: a folder that many files are in, or
-// that many commits did not touch, is read once.
+// that many commits did not touch, is read once, as long as there is not too much of it.
 func (m *Mirror) Past(ctx context.Context, commits []*Commit, files []string) (map[string][]plumbing.Hash, error) {
 	roots := make([]plumbing.Hash, len(commits))
 	for i, c := range commits {
 		roots[i] = c.Tree
 	}
+	if len(m.steps) > maxSteps {
+		clear(m.steps)
+	}
 	known := map[string][]plumbing.Hash{"": roots}
+	asked := false
 	for _, level := range levels(files) {
-		wanted := map[step]bool{}
-		for _, p := range level {
-			var last plumbing.Hash // Most commits leave a folder as the one before did.
-			for _, tree := range known[parent(p)] {
-				if tree == last {
-					continue
-				}
-				if s := (step{tree, path.Base(p)}); !tree.IsZero() && !m.knows(s) {
-					wanted[s] = true
-				}
-				last = tree
+		wanted := m.unknown(level, known)
+		if !asked && len(m.missing(wanted)) > 0 {
+			asked = true
+			if err := m.NeedTrees(ctx, commits, nil); err != nil {
+				return nil, err
 			}
 		}
 		if err := m.lookUp(ctx, wanted); err != nil {
@@ -55,6 +55,25 @@ func (m *Mirror) Past(ctx context.Context, commits []*Commit, files []string) (m
 		found[f] = known[f]
 	}
 	return found, nil
+}
+
+// unknown are the steps to files and folders that were not looked up yet, where it is
+// known what the folders above are.
+func (m *Mirror) unknown(level []string, known map[string][]plumbing.Hash) map[step]bool {
+	wanted := map[step]bool{}
+	for _, p := range level {
+		var last plumbing.Hash // Most commits leave a folder as the one before did.
+		for _, tree := range known[parent(p)] {
+			if tree == last {
+				continue
+			}
+			if s := (step{tree, path.Base(p)}); !tree.IsZero() && !m.knows(s) {
+				wanted[s] = true
+			}
+			last = tree
+		}
+	}
+	return wanted
 }
 
 // below is what a name stands for in each of these trees, which were looked up.
@@ -78,16 +97,13 @@ func (m *Mirror) knows(s step) bool {
 // lookUp finds names in trees. What is no folder has no names.
 func (m *Mirror) lookUp(ctx context.Context, wanted map[step]bool) error {
 	names := map[plumbing.Hash][]string{}
-	var missing []plumbing.Hash
 	for s := range wanted {
-		if names[s.tree] == nil && m.store.Objects[s.tree] == nil {
-			missing = append(missing, s.tree)
-		}
 		names[s.tree] = append(names[s.tree], s.name)
 	}
+	missing := m.missing(wanted)
 	passing := m.store
 	if m.canAsk() {
-		passing = memory.NewStorage()
+		passing = newObjects()
 		if err := m.fetchObjects(ctx, missing, passing); err != nil {
 			return err
 		}
@@ -98,20 +114,30 @@ func (m *Mirror) lookUp(ctx context.Context, wanted map[step]bool) error {
 		for _, name := range asked {
 			m.steps[step{tree, name}] = plumbing.ZeroHash
 		}
-		if err := m.find(tree, asked, m.store, passing); err != nil {
+		if err := m.find(tree, asked, m.store, m.past, passing); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// missing are the trees that are not here, each once.
+func (m *Mirror) missing(wanted map[step]bool) []plumbing.Hash {
+	seen := map[plumbing.Hash]bool{}
+	var missing []plumbing.Hash
+	for s := range wanted {
+		if !seen[s.tree] && !m.has(s.tree) {
+			seen[s.tree] = true
+			missing = append(missing, s.tree)
+		}
+	}
+	return missing
+}
+
 // find looks names up in a tree, in the first of the stores that has it. Where it
 // is no tree, they stand for nothing.
-func (m *Mirror) find(tree plumbing.Hash, names []string, stores ...*memory.Storage) error {
-	content, err := contentOf(tree, stores...)
-	if err != nil {
-		return err
-	}
+func (m *Mirror) find(tree plumbing.Hash, names []string, stores ...*objects) error {
+	content := contentOf(tree, stores...)
 	wanted := make(map[string]bool, len(names))
 	for _, name := range names {
 		wanted[name] = true
@@ -132,30 +158,20 @@ func (m *Mirror) find(tree plumbing.Hash, names []string, stores ...*memory.Stor
 
 // contentOf reads a tree from the first of the stores that has it; nothing where it
 // is no tree.
-func contentOf(id plumbing.Hash, stores ...*memory.Storage) ([]byte, error) {
+func contentOf(id plumbing.Hash, stores ...*objects) []byte {
 	for _, store := range stores {
-		o := store.Objects[id]
-		if o == nil || o.Type() != plumbing.TreeObject {
-			continue
+		if content, ok := store.content(plumbing.TreeObject, id); ok {
+			return content
 		}
-		content, err := bytesOf(o)
-		if err != nil {
-			return nil, fmt.Errorf("cannot read tree %s: %w", id, err)
-		}
-		return content, nil
 	}
-	return nil, nil
+	return nil
 }
 
 // rawTree reads the bytes of a tree that was fetched.
 func (m *Mirror) rawTree(id plumbing.Hash) ([]byte, error) {
-	o, ok := m.store.Trees[id]
+	content, ok := m.store.content(plumbing.TreeObject, id)
 	if !ok {
 		return nil, fmt.Errorf("cannot read tree %s: %w", id, plumbing.ErrObjectNotFound)
-	}
-	content, err := bytesOf(o)
-	if err != nil {
-		return nil, fmt.Errorf("cannot read tree %s: %w", id, err)
 	}
 	return content, nil
 }

@@ -39,49 +39,28 @@ func (m *Mirror) NewDraft() (*Draft, error) {
 func (d *Draft) Commit(files map[string][]byte, author object.Signature, message string, sign Sign) (plumbing.Hash, error) {
 	blobs := make(map[string]plumbing.Hash, len(files))
 	for path, content := range files {
-		blob, err := d.addBytes(plumbing.BlobObject, content)
-		if err != nil {
-			return plumbing.ZeroHash, fmt.Errorf("cannot write %s: %w", path, err)
-		}
-		blobs[path] = blob
+		blobs[path] = d.add(plumbing.BlobObject, content)
 	}
 	tree, err := d.rewrite(d.tree, blobs)
 	if err != nil {
 		return plumbing.ZeroHash, err
 	}
 	c := &object.Commit{Author: author, Committer: author, Message: message, TreeHash: tree, ParentHashes: []plumbing.Hash{d.tip}}
-	if err := sign.sign(c, d.mirror.store.NewEncodedObject()); err != nil {
+	if err := sign.sign(c); err != nil {
 		return plumbing.ZeroHash, err
 	}
-	o := d.mirror.store.NewEncodedObject()
-	if err := c.Encode(o); err != nil {
+	text, err := textOf(c.Encode)
+	if err != nil {
 		return plumbing.ZeroHash, fmt.Errorf("cannot write a commit: %w", err)
 	}
-	d.tip, err = d.add(o)
-	d.tree = tree
-	return d.tip, err
+	d.tip, d.tree = d.add(plumbing.CommitObject, text), tree
+	return d.tip, nil
 }
 
-func (d *Draft) addBytes(kind plumbing.ObjectType, content []byte) (plumbing.Hash, error) {
-	o := d.mirror.store.NewEncodedObject()
-	o.SetType(kind)
-	w, err := o.Writer()
-	if err == nil {
-		_, err = w.Write(content)
-	}
-	if err != nil {
-		return plumbing.ZeroHash, fmt.Errorf("cannot write an object: %w", err)
-	}
-	return d.add(o)
-}
-
-func (d *Draft) add(o plumbing.EncodedObject) (plumbing.Hash, error) {
-	h, err := d.mirror.store.SetEncodedObject(o)
-	if err != nil {
-		return h, fmt.Errorf("cannot write an object: %w", err)
-	}
-	d.objects = append(d.objects, h)
-	return h, nil
+func (d *Draft) add(kind plumbing.ObjectType, content []byte) plumbing.Hash {
+	id := d.mirror.store.add(kind, content)
+	d.objects = append(d.objects, id)
+	return id
 }
 
 // rewrite returns the tree with the files below it replaced. Only ids change, so
@@ -119,7 +98,7 @@ func (d *Draft) rewrite(tree plumbing.Hash, files map[string]plumbing.Hash) (plu
 	if len(here)+len(below) > 0 {
 		return plumbing.ZeroHash, errors.New("cannot write a tree: a file to change is not there")
 	}
-	return d.addBytes(plumbing.TreeObject, content)
+	return d.add(plumbing.TreeObject, content), nil
 }
 
 // byFolder parts the files of a tree from those in the folders below it.

@@ -9,7 +9,6 @@ import (
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/object"
-	"github.com/go-git/go-git/v5/plumbing/storer"
 )
 
 // Sign makes the signature of a commit's text; nil makes none.
@@ -20,63 +19,48 @@ type Sign func(text []byte) (string, error)
 const signatureHeader = "gpgsig "
 
 // sign puts the signature into a commit.
-func (s Sign) sign(c *object.Commit, into plumbing.EncodedObject) error {
+func (s Sign) sign(c *object.Commit) error {
 	if s == nil {
 		return nil
 	}
-	if err := c.EncodeWithoutSignature(into); err != nil {
+	text, err := textOf(c.EncodeWithoutSignature)
+	if err != nil {
 		return fmt.Errorf("cannot write a commit: %w", err)
 	}
-	text, err := content(into)
-	if err != nil {
-		return err
-	}
-	c.PGPSignature, err = s([]byte(text))
+	c.PGPSignature, err = s(text)
 	return err
 }
 
 // Unsigned is the text of a commit that its signature is for.
 func Unsigned(c *object.Commit) ([]byte, error) {
-	o := &plumbing.MemoryObject{}
-	if err := c.EncodeWithoutSignature(o); err != nil {
+	text, err := textOf(c.EncodeWithoutSignature)
+	if err != nil {
 		return nil, fmt.Errorf("cannot read commit %s: %w", c.Hash, err)
 	}
-	text, err := content(o)
-	return []byte(text), err
+	return text, nil
 }
 
-func content(o plumbing.EncodedObject) (string, error) {
+// textOf is what go-git encodes.
+func textOf(encode func(plumbing.EncodedObject) error) ([]byte, error) {
+	o := &plumbing.MemoryObject{}
+	if err := encode(o); err != nil {
+		return nil, err
+	}
 	r, err := o.Reader()
 	if err != nil {
-		return "", fmt.Errorf("cannot read a commit: %w", err)
+		return nil, err
 	}
-	defer func() { _ = r.Close() }()
-	text, err := io.ReadAll(r)
-	if err != nil {
-		return "", fmt.Errorf("cannot read a commit: %w", err)
-	}
-	return string(text), nil
+	return io.ReadAll(r)
 }
 
-// keepText keeps the text of a commit that names Pintle, which most do not.
-func (c *Commit) keepText(store storer.EncodedObjectStorer, message string) error {
-	if !strings.Contains(message, "Pintle-") {
-		return nil
+// newText is what is kept of the text of a commit whose message is that long.
+func newText(text string, message int) *Text {
+	t := &Text{Message: text[len(text)-message:]}
+	t.Signed, t.Signature = splitSignature(text)
+	if t.Signature != "" && strings.HasSuffix(t.Signed, t.Message) {
+		t.Message = t.Signed[len(t.Signed)-message:] // One text in memory, not two.
 	}
-	c.Message = message
-	o, err := store.EncodedObject(plumbing.CommitObject, c.Hash)
-	if err != nil {
-		return fmt.Errorf("cannot read commit %s: %w", c.Hash, err)
-	}
-	text, err := content(o)
-	if err != nil {
-		return err
-	}
-	c.Signed, c.Signature = splitSignature(text)
-	if c.Signature != "" && strings.HasSuffix(c.Signed, message) {
-		c.Message = c.Signed[len(c.Signed)-len(message):] // One text in memory, not two.
-	}
-	return nil
+	return t
 }
 
 // splitSignature takes the one signature out of a commit's text. Where there is none,

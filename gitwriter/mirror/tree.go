@@ -5,7 +5,6 @@ package mirror
 import (
 	"bytes"
 	"errors"
-	"io"
 	"iter"
 	"strconv"
 
@@ -51,14 +50,4 @@ func (e rawEntry) kind() (isFile, isFolder bool) {
 		return false, false
 	}
 	return mode&kinds == uint64(filemode.Regular)&kinds, mode&kinds == uint64(filemode.Dir)
-}
-
-// bytesOf reads an object whole.
-func bytesOf(o plumbing.EncodedObject) ([]byte, error) {
-	r, err := o.Reader()
-	if err != nil {
-		return nil, err
-	}
-	content, err := io.ReadAll(r)
-	return content, errors.Join(err, r.Close())
 }
