@@ -93,7 +93,7 @@ func (d *Draft) Commits() ([]*object.Commit, error) {
 // the branch is elsewhere, and *Error otherwise.
 func (d *Draft) PushBeside(ctx context.Context, branch string, old plumbing.Hash) error {
 	var pack bytes.Buffer
-	if err := writePack(&pack, d.mirror.store, d.objects); err != nil {
+	if err := writePack(&pack, d.mirror.store, d.objects, d.bases); err != nil {
 		return fmt.Errorf("cannot make a pack: %w", err)
 	}
 	return d.mirror.moveBeside(ctx, &packp.Command{Name: plumbing.NewBranchReferenceName(branch), Old: old, New: d.tip}, &pack)

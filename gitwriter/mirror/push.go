@@ -23,6 +23,7 @@ type Draft struct {
 	tip     plumbing.Hash
 	tree    plumbing.Hash
 	objects []plumbing.Hash
+	bases   bases
 }
 
 // NewDraft starts a row of commits on the head.
@@ -31,7 +32,7 @@ func (m *Mirror) NewDraft() (*Draft, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Draft{mirror: m, base: m.head, tip: m.head, tree: head.TreeHash}, nil
+	return &Draft{mirror: m, base: m.head, tip: m.head, tree: head.TreeHash, bases: bases{}}, nil
 }
 
 // Commit adds a commit that gives existing regular files new content. Trees
@@ -98,7 +99,9 @@ func (d *Draft) rewrite(tree plumbing.Hash, files map[string]plumbing.Hash) (plu
 	if len(here)+len(below) > 0 {
 		return plumbing.ZeroHash, errors.New("cannot write a tree: a file to change is not there")
 	}
-	return d.add(plumbing.TreeObject, content), nil
+	id := d.add(plumbing.TreeObject, content)
+	d.bases[id] = tree
+	return id, nil
 }
 
 // byFolder parts the files of a tree from those in the folders below it.
@@ -142,7 +145,7 @@ func (d *Draft) Push(ctx context.Context) error {
 
 func (d *Draft) request() (*packp.ReferenceUpdateRequest, *strings.Builder, error) {
 	var pack bytes.Buffer
-	if err := writePack(&pack, d.mirror.store, d.objects); err != nil {
+	if err := writePack(&pack, d.mirror.store, d.objects, d.bases); err != nil {
 		return nil, nil, fmt.Errorf("cannot make a pack: %w", err)
 	}
 	progress := &strings.Builder{}
