@@ -3,14 +3,13 @@
 package mirror
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 
 	"github.com/go-git/go-git/v5/plumbing"
-	"github.com/go-git/go-git/v5/plumbing/filemode"
-	"github.com/go-git/go-git/v5/plumbing/object"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
 )
@@ -317,57 +316,28 @@ func (m *Mirror) compare(prefix string, trees Pair, keep func(string) bool) (fil
 	if err != nil {
 		return nil, nil, err
 	}
-	add := func(name string, o, n object.TreeEntry) {
-		path := name
+	err = differing(olds, news, func(o, n rawEntry) {
+		path := string(cmp.Or(string(n.name), string(o.name)))
 		if prefix != "" {
-			path = prefix + "/" + name
+			path = prefix + "/" + path
 		}
-		if f := (Difference{path, fileID(o), fileID(n)}); f.Old != f.New && keep(path) {
+		if f := (Difference{path, o.file(), n.file()}); f.Old != f.New && keep(path) {
 			files = append(files, f)
 		}
-		if d := (Difference{path, folderID(o), folderID(n)}); d.Old != d.New {
+		if d := (Difference{path, o.folder(), n.folder()}); d.Old != d.New {
 			folders = append(folders, d)
 		}
-	}
-	byName := make(map[string]object.TreeEntry, len(olds))
-	for _, e := range olds {
-		byName[e.Name] = e
-	}
-	for _, e := range news {
-		if old := byName[e.Name]; old.Hash != e.Hash || old.Mode != e.Mode {
-			add(e.Name, old, e)
-		}
-		delete(byName, e.Name)
-	}
-	for _, e := range olds {
-		if _, gone := byName[e.Name]; gone {
-			add(e.Name, e, object.TreeEntry{})
-		}
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("cannot compare the trees %s and %s: %w", trees.Old, trees.New, err)
 	}
 	return files, folders, nil
 }
 
-func (m *Mirror) entries(tree plumbing.Hash) ([]object.TreeEntry, error) {
+// entries are the bytes of a tree; none where there is no such tree.
+func (m *Mirror) entries(tree plumbing.Hash) ([]byte, error) {
 	if tree.IsZero() {
 		return nil, nil
 	}
-	t, err := m.Tree(tree)
-	if err != nil {
-		return nil, err
-	}
-	return t.Entries, nil
-}
-
-func fileID(e object.TreeEntry) plumbing.Hash {
-	if e.Mode == filemode.Regular || e.Mode == filemode.Executable || e.Mode == filemode.Deprecated {
-		return e.Hash
-	}
-	return plumbing.ZeroHash
-}
-
-func folderID(e object.TreeEntry) plumbing.Hash {
-	if e.Mode == filemode.Dir {
-		return e.Hash
-	}
-	return plumbing.ZeroHash
+	return m.anyTree(tree)
 }

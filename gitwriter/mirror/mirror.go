@@ -303,8 +303,8 @@ func (m *Mirror) receive(ctx context.Context, req *packp.UploadPackRequest, read
 	return m.explain("fetch from", err)
 }
 
-// Tree reads a tree that was fetched.
-func (m *Mirror) Tree(id plumbing.Hash) (*object.Tree, error) {
+// anyTree reads the bytes of a tree of the head or of the past that was fetched.
+func (m *Mirror) anyTree(id plumbing.Hash) ([]byte, error) {
 	content, ok := m.store.content(plumbing.TreeObject, id)
 	if !ok {
 		content, ok = m.past.content(plumbing.TreeObject, id)
@@ -312,11 +312,7 @@ func (m *Mirror) Tree(id plumbing.Hash) (*object.Tree, error) {
 	if !ok {
 		return nil, fmt.Errorf("cannot read tree %s: %w", id, plumbing.ErrObjectNotFound)
 	}
-	t := &object.Tree{}
-	if err := t.Decode(encoded(plumbing.TreeObject, content)); err != nil {
-		return nil, fmt.Errorf("cannot read tree %s: %w", id, err)
-	}
-	return t, nil
+	return content, nil
 }
 
 // ErrTooLarge is returned for a blob over MaxBlobBytes.
