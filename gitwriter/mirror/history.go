@@ -30,6 +30,7 @@ func (m *Mirror) History(ctx context.Context) ([]*Commit, error) {
 		if err := m.fetchTexts(ctx); err != nil {
 			return nil, err
 		}
+		m.Save(nil)
 	}
 	if err := m.order(); err != nil {
 		return nil, err
@@ -71,6 +72,7 @@ func (m *Mirror) extendLog() bool {
 		if m.log.add(id, texts[i]) != nil {
 			return false
 		}
+		m.saveText(id, texts[i])
 	}
 	return true
 }
@@ -99,6 +101,9 @@ func (m *Mirror) fetchTexts(ctx context.Context) error {
 	}
 	if err := m.fetch(ctx, req, into); err != nil {
 		return err
+	}
+	if into == m.store {
+		m.kept = m.store.size
 	}
 	log := newCommitLog()
 	for _, h := range into.ids(plumbing.CommitObject) {
@@ -130,6 +135,7 @@ func (m *Mirror) note(log *commitLog, id plumbing.Hash, text []byte) error {
 	if log.size == m.maxCommits && !log.read(id) {
 		return &Error{Repository: m.name, Op: "read the history of", Kind: Limit, Err: fmt.Errorf("it has more than %d commits", m.maxCommits)}
 	}
+	m.saveText(id, text)
 	return log.add(id, text)
 }
 
@@ -224,12 +230,15 @@ func (m *Mirror) Need(ctx context.Context, ids []plumbing.Hash) error {
 	if m.canAsk() {
 		return m.fetchObjects(ctx, missing, m.store)
 	}
-	req := m.newRequest(m.head)
-	return m.fetch(ctx, req, m.store)
+	if err := m.fetch(ctx, m.newRequest(m.head), m.store); err != nil {
+		return err
+	}
+	m.kept = m.store.size
+	return nil
 }
 
 func (m *Mirror) has(id plumbing.Hash) bool {
-	return m.store.has(id) || m.past.has(id)
+	return m.store.has(id) || m.past.has(id) || m.OnDisk(id)
 }
 
 // maxWants keeps a request's size within what servers take.

@@ -52,12 +52,16 @@ type Mirror struct {
 	auth   Auth
 	branch plumbing.ReferenceName // empty: the default branch
 	store  *objects
+	kept   int64 // what was in store after the last sweep, in bytes
 	caps   *capability.List
 	tip    plumbing.Hash // as last looked up
 	head   plumbing.Hash // as last fetched
 	// beside are the branches of Pintle's own, as last looked up.
-	beside map[string]plumbing.Hash
-	log    *commitLog
+	beside   map[string]plumbing.Hash
+	disk     *disk // nil without one
+	fromDisk bool
+	warn     func(error) // nil once it was told
+	log      *commitLog
 	// past are trees that the head may not have. They are kept while they are few, and
 	// until the head is fetched anew.
 	// wholeTree is what all trees of a head took, in bytes.
@@ -222,11 +226,15 @@ func (m *Mirror) Fetch(ctx context.Context) error {
 		}
 	}
 	m.filter(req, packp.FilterBlobLimit(MaxBlobBytes+1, packp.BlobLimitPrefixNone))
-	if err := m.fetch(ctx, req, m.store); err != nil {
+	err := m.fetch(ctx, req, m.store)
+	known, _ := errors.AsType[*Error](err)
+	tooMuch := known != nil && known.Kind == Limit
+	if err != nil && (!tooMuch || m.head.IsZero()) {
 		return err
 	}
 	if !m.store.has(m.tip) && !m.head.IsZero() {
-		// The branch was forced back to a commit that the server takes us to have.
+		// The branch was forced back to a commit that the server takes us to have, or
+		// what is new since the head is more than there is without history.
 		m.head = plumbing.ZeroHash
 		return m.Fetch(ctx)
 	}
@@ -322,6 +330,9 @@ var ErrTooLarge = fmt.Errorf("the file is larger than %d MiB", MaxBlobBytes>>20)
 // MaxBlobBytes, fetched or not. Nobody may write into what it returns.
 func (m *Mirror) Blob(id plumbing.Hash) ([]byte, error) {
 	content, ok := m.store.content(plumbing.BlobObject, id)
+	if !ok && m.OnDisk(id) {
+		return m.readBlob(id)
+	}
 	if !ok || len(content) > MaxBlobBytes {
 		return nil, ErrTooLarge
 	}

@@ -48,6 +48,16 @@ func (s *objects) content(kind plumbing.ObjectType, id plumbing.Hash) ([]byte, b
 	return o.content, ok && o.kind == kind
 }
 
+// take keeps what others have.
+func (s *objects) take(others *objects, id plumbing.Hash) {
+	o, ok := others.byID[id]
+	if !ok || s.has(id) {
+		return
+	}
+	s.byID[id] = o
+	s.size += int64(len(o.content))
+}
+
 func (s *objects) drop(id plumbing.Hash) {
 	s.size -= int64(len(s.byID[id].content))
 	delete(s.byID, id)

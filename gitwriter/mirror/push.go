@@ -135,6 +135,7 @@ func (d *Draft) Push(ctx context.Context) error {
 	report, err := m.remote.receive(pushCtx, req)
 	if err == nil && report != nil {
 		m.head, m.tip = d.tip, d.tip
+		m.Save(d.objects)
 		return nil
 	}
 	if err == nil {
@@ -171,6 +172,7 @@ func (d *Draft) judge(ctx context.Context, err error, said string) error {
 	case tip == d.tip:
 		// It was taken; only the answer was lost.
 		m.head = d.tip
+		m.Save(d.objects)
 		return nil
 	case tip != d.base:
 		return &RaceError{Err: err}
