@@ -82,6 +82,12 @@ func Open(repo, branch string, auth mirror.Auth, paths []string, isDocument func
 // read; see mirror.SetAuth.
 func (r *Repository) SetAuth(auth mirror.Auth) error { return r.mirror.SetAuth(auth) }
 
+// Keep keeps what is fetched on disk; see mirror.Keep.
+func (r *Repository) Keep(folder string, warn func(error)) { r.mirror.Keep(folder, warn) }
+
+// Close lets go of what Keep opened.
+func (r *Repository) Close() error { return r.mirror.Close() }
+
 // Branch is the branch's short name, known after the first Update.
 func (r *Repository) Branch() string { return r.mirror.Branch() }
 
@@ -96,6 +102,7 @@ func (r *Repository) Checkout() bool { return r.mirror.Checkout() }
 
 // Update reads what changed at the branch's head since the last time.
 func (r *Repository) Update(ctx context.Context) error {
+	r.mirror.Sweep(r.root, r.contents)
 	if _, err := r.mirror.Tip(ctx); err != nil {
 		return err
 	}
@@ -103,6 +110,15 @@ func (r *Repository) Update(ctx context.Context) error {
 		return err
 	}
 	return r.index(ctx)
+}
+
+// contents are the files that a pass reads.
+func (r *Repository) contents(yield func(plumbing.Hash) bool) {
+	for _, f := range r.files {
+		if !yield(f.blob) {
+			return
+		}
+	}
 }
 
 // index brings the list of manifests to the head.
@@ -115,18 +131,21 @@ func (r *Repository) index(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if !r.root.IsZero() {
+	if !r.root.IsZero() || r.mirror.FromDisk() {
 		// A fetch brings what is new on the server, which is not all that is new here.
 		if err := r.need(ctx, diffs[0]); err != nil {
 			return err
 		}
 	}
+	r.mirror.Save(contentsOf(diffs[0]))
 	for _, d := range diffs[0] {
 		if d.New.IsZero() {
 			delete(r.files, d.Path)
 			continue
 		}
-		r.files[d.Path] = r.look(d)
+		if r.files[d.Path], err = r.look(d); err != nil {
+			return err
+		}
 	}
 	r.root = head.TreeHash
 	return nil
@@ -147,24 +166,34 @@ func (r *Repository) reads(file string) bool {
 }
 
 func (r *Repository) need(ctx context.Context, diffs []mirror.Difference) error {
-	var blobs []plumbing.Hash
-	for _, d := range diffs {
-		blobs = append(blobs, d.New)
+	return r.mirror.Need(ctx, contentsOf(diffs))
+}
+
+func contentsOf(diffs []mirror.Difference) []plumbing.Hash {
+	blobs := make([]plumbing.Hash, len(diffs))
+	for i, d := range diffs {
+		blobs[i] = d.New
 	}
-	return r.mirror.Need(ctx, blobs)
+	return blobs
 }
 
 // look finds out without parsing what a new content may hold.
-func (r *Repository) look(d mirror.Difference) *file {
+func (r *Repository) look(d mirror.Difference) (*file, error) {
 	f := &file{blob: d.New, read: true}
 	content, err := r.mirror.Blob(d.New)
-	if err != nil {
+	if errors.Is(err, mirror.ErrTooLarge) {
 		f.tooLarge = true
-		return f
+		return f, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot read %s: %w", d.Path, err)
 	}
 	f.marked = manifest.MayMatter(d.Path, content, nil)
 	f.documents = r.isDocument(content)
-	return f
+	if !f.marked && !f.documents && r.mirror.OnDisk(d.New) {
+		r.mirror.Forget(d.New)
+	}
+	return f, nil
 }
 
 // Document is a file that may hold policies.

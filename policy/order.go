@@ -15,6 +15,8 @@ type order interface {
 	outside(k key) (reason string)
 	// compare is positive where a ranks above b. Ties are the caller's.
 	compare(a, b *entry) int
+	// alike is equal for orders that read and compare the same way.
+	alike() any
 }
 
 // entry is a candidate with what its rule read, once, of its tag.
@@ -39,6 +41,8 @@ func (texts) read(value string) (key, string) { return key{text: value}, "" }
 
 func (texts) outside(key) string { return "" }
 
+func (o texts) alike() any { return o }
+
 func (o texts) compare(a, b *entry) int {
 	return direct(strings.Compare(a.key.text, b.key.text), o.desc)
 }
@@ -58,6 +62,8 @@ func (numbers) read(value string) (key, string) {
 }
 
 func (numbers) outside(key) string { return "" }
+
+func (o numbers) alike() any { return o }
 
 func (o numbers) compare(a, b *entry) int {
 	return direct(compareDecimals(a.key, b.key), o.desc)
@@ -91,6 +97,8 @@ type times struct{}
 func (times) read(string) (key, string) { return key{}, "" }
 
 func (times) outside(key) string { return "" }
+
+func (o times) alike() any { return o }
 
 func (times) compare(a, b *entry) int { return a.Created.Compare(b.Created) }
 

@@ -43,30 +43,8 @@ type Dropped struct {
 	Reason string
 }
 
-// Rank orders candidates. The same set of candidates, in any order and with any
-// duplicates, gives the same ranking; candidates itself is left as it is.
-func (r *Rule) Rank(candidates []Candidate) Ranking {
-	var ranking Ranking
-	entries := make([]entry, 0, len(candidates))
-	for _, c := range distinct(candidates) {
-		e, reason := r.admit(c)
-		if reason != "" {
-			ranking.Dropped = append(ranking.Dropped, Dropped{c.Tag, reason})
-			continue
-		}
-		entries = append(entries, e)
-	}
-	best := make([]*entry, len(entries))
-	for i := range entries {
-		best[i] = &entries[i]
-	}
-	slices.SortFunc(best, func(a, b *entry) int { return r.compare(b, a) })
-	ranking.Kept = make([]Candidate, len(best))
-	for i, e := range best {
-		ranking.Kept[i] = e.Candidate
-	}
-	return ranking
-}
+// Rank is List.Rank for one rule alone.
+func (r *Rule) Rank(candidates []Candidate) Ranking { return NewList(candidates).Rank(r) }
 
 // distinct sorts candidates by tag and keeps the one created last of each tag.
 func distinct(candidates []Candidate) []Candidate {
@@ -83,7 +61,13 @@ func distinct(candidates []Candidate) []Candidate {
 // Admits says whether the rule admits a tag by its name alone, and if not, why.
 // For the newest rule that is all but the creation time.
 func (r *Rule) Admits(tag string) (ok bool, reason string) {
-	_, reason = r.admitName(tag)
+	if reason = r.bars(tag, nameProblem(tag)); reason != "" {
+		return false, reason
+	}
+	k, reason := r.read(tag)
+	if reason == "" {
+		reason = r.order.outside(k)
+	}
 	return reason == "", reason
 }
 
@@ -119,33 +103,29 @@ func (r *Rule) FollowsTag() bool { return r.follows != "" }
 // String describes the rule in one line, as in "semver >=6.0.0 <7".
 func (r *Rule) String() string { return r.text }
 
-// admit prepares a candidate that the rule admits for comparison.
-func (r *Rule) admit(c Candidate) (entry, string) {
-	k, reason := r.admitName(c.Tag)
-	if reason != "" {
-		return entry{}, reason
+// refuses is why the rule does not admit a candidate that has a place in its order.
+func (r *Rule) refuses(e *entry) string {
+	if reason := r.bars(e.Tag, ""); reason != "" {
+		return reason
+	}
+	if reason := r.order.outside(e.key); reason != "" {
+		return reason
 	}
 	if r.newest {
-		reason = timeProblem(c.Created)
+		return timeProblem(e.Created)
 	}
-	return entry{c, k}, reason
+	return ""
 }
 
-func (r *Rule) admitName(tag string) (key, string) {
-	if r.FollowsTag() && tag != r.follows {
-		return key{}, "not the tag that the rule follows, " + r.follows
+// bars is why the rule does not even read a tag; name is what is wrong with its name.
+func (r *Rule) bars(tag, name string) string {
+	switch {
+	case r.FollowsTag() && tag != r.follows:
+		return "not the tag that the rule follows, " + r.follows
+	case name != "":
+		return name
 	}
-	if reason := nameProblem(tag); reason != "" {
-		return key{}, reason
-	}
-	if reason := r.excluded(tag); reason != "" {
-		return key{}, reason
-	}
-	k, reason := r.read(tag)
-	if reason != "" {
-		return key{}, reason
-	}
-	return k, r.order.outside(k)
+	return r.excluded(tag)
 }
 
 // place prepares any candidate that has a place in the order for comparison.

@@ -80,15 +80,23 @@ func (o *versions) outside(k key) string {
 	return o.outsideReason
 }
 
+// alike leaves out the range.
+func (*versions) alike() any { return "semver" }
+
 func (*versions) compare(a, b *entry) int {
 	v, w := a.key.version, b.key.version
-	return cmp.Or(
-		cmp.Compare(v.Major(), w.Major()),
-		cmp.Compare(v.Minor(), w.Minor()),
-		cmp.Compare(v.Patch(), w.Patch()),
-		comparePrereleases(v.Prerelease(), w.Prerelease()),
-		cmp.Compare(v.parts, w.parts),
-	)
+	switch {
+	case v.Major() != w.Major():
+		return cmp.Compare(v.Major(), w.Major())
+	case v.Minor() != w.Minor():
+		return cmp.Compare(v.Minor(), w.Minor())
+	case v.Patch() != w.Patch():
+		return cmp.Compare(v.Patch(), w.Patch())
+	}
+	if c := comparePrereleases(v.Prerelease(), w.Prerelease()); c != 0 {
+		return c
+	}
+	return cmp.Compare(v.parts, w.parts)
 }
 
 // comparePrereleases follows semver.org, section 11. The library's own compares

@@ -43,6 +43,10 @@ type Config struct {
 	Dates    bool
 	Git      GitAuth
 	Registry registry.Options
+	// CacheDir is a folder that keeps what is read of the repository for the next
+	// process; empty for none. Warn is told where that fails, and may be nil.
+	CacheDir string
+	Warn     func(error)
 	// Pace says when to write, and how much at once.
 	Pace Pace
 	// Commits says how commits look.
@@ -96,11 +100,21 @@ func Open(config Config) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
+	if config.CacheDir != "" {
+		repo.Keep(config.CacheDir, config.Warn)
+	}
 	repo.SetKeys(config.Commits.Keys)
 	return &Engine{
 		config: config, validator: config.Validator, registry: registry.New(config.Registry), repo: repo,
 		parsed: map[string]parsed{}, compiled: map[string]compiled{}, rankings: rankings{}, selections: selections{},
 	}, nil
+}
+
+// Close lets go of what is kept on disk. No pass may follow.
+func (e *Engine) Close() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.repo.Close()
 }
 
 // Use changes who logs in and how commits look, without forgetting what was read:

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -134,17 +135,18 @@ func resolve(ctx context.Context, pass *registry.Pass, known rankings, g gates, 
 			leaders = append(leaders, p)
 		}
 	}
+	shared := lists{byImage: map[string]*policy.List{}}
 	results := make([]resolution, len(leaders))
-	lists := make([]ranked, len(leaders))
+	fresh := make([]ranked, len(leaders))
 	err := each(ctx, len(leaders), func(ctx context.Context, i int) {
-		results[i], lists[i] = candidates(ctx, pass, known[leaders[i].subject()], leaders[i])
+		results[i], fresh[i] = candidates(ctx, pass, &shared, known[leaders[i].subject()], leaders[i])
 	})
 	if err != nil {
 		return nil, err
 	}
 	for i, p := range leaders {
-		if lists[i].tags != nil {
-			known[p.subject()] = lists[i]
+		if fresh[i].tags != nil {
+			known[p.subject()] = fresh[i]
 		}
 	}
 	own := make([]resolution, len(policies))
@@ -176,7 +178,7 @@ func each(ctx context.Context, n int, do func(ctx context.Context, i int)) error
 
 // candidates lists and ranks what the rule looks at. The second result holds
 // tags where it may be used again for the same list.
-func candidates(ctx context.Context, pass *registry.Pass, before ranked, p declared) (resolution, ranked) {
+func candidates(ctx context.Context, pass *registry.Pass, shared *lists, before ranked, p declared) (resolution, ranked) {
 	if !p.rule.NeedsList() {
 		return resolution{ranking: p.rule.Rank([]policy.Candidate{{Tag: p.spec.Select.Tag}})}, ranked{}
 	}
@@ -190,12 +192,28 @@ func candidates(ctx context.Context, pass *registry.Pass, before ranked, p decla
 	if before.tags != nil && slices.Equal(before.tags, tags) {
 		return resolution{ranking: before.ranking}, before
 	}
-	list := make([]policy.Candidate, 0, len(tags))
-	for _, tag := range tags {
-		list = append(list, policy.Candidate{Tag: tag})
-	}
-	ranking := p.rule.Rank(list)
+	ranking := shared.of(p.spec.Image, tags).Rank(p.rule)
 	return resolution{ranking: ranking}, ranked{tags: tags, ranking: ranking}
+}
+
+// lists are the tags of images, which rules on the same image share while they are ranked.
+type lists struct {
+	mu      sync.Mutex
+	byImage map[string]*policy.List
+}
+
+// of is the list of an image, whose tags are the same all through a pass.
+func (l *lists) of(image string, tags []string) *policy.List {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.byImage[image] == nil {
+		named := make([]policy.Candidate, 0, len(tags))
+		for _, tag := range tags {
+			named = append(named, policy.Candidate{Tag: tag})
+		}
+		l.byImage[image] = policy.NewList(named)
+	}
+	return l.byImage[image]
 }
 
 // unanswered is without a selection, for want of an answer from the registry.

@@ -15,7 +15,6 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/object"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
-	"github.com/go-git/go-git/v5/storage/memory"
 )
 
 // besidePrefix begins the names of branches that are Pintle's own.
@@ -42,7 +41,7 @@ func (m *Mirror) Above(ctx context.Context, tip plumbing.Hash) ([]*object.Commit
 	if tip == m.head {
 		return nil, nil
 	}
-	into := memory.NewStorage()
+	into := newObjects()
 	req := m.newRequest(tip)
 	req.Haves = []plumbing.Hash{m.head}
 	m.filter(req, packp.FilterTreeDepth(0))
@@ -51,10 +50,10 @@ func (m *Mirror) Above(ctx context.Context, tip plumbing.Hash) ([]*object.Commit
 	}
 	var commits []*object.Commit
 	seen := map[plumbing.Hash]bool{}
-	for at := tip; into.Commits[at] != nil && !seen[at]; {
-		c, err := object.GetCommit(into, at)
+	for at := tip; into.has(at) && !seen[at]; {
+		c, err := into.commit(at)
 		if err != nil {
-			return nil, fmt.Errorf("cannot read commit %s: %w", at, err)
+			return nil, err
 		}
 		seen[at] = true
 		commits = append(commits, c)
@@ -63,13 +62,13 @@ func (m *Mirror) Above(ctx context.Context, tip plumbing.Hash) ([]*object.Commit
 		}
 		at = c.ParentHashes[0]
 	}
-	for id := range into.Commits {
+	for _, id := range into.ids(plumbing.CommitObject) {
 		if seen[id] {
 			continue
 		}
-		c, err := object.GetCommit(into, id)
+		c, err := into.commit(id)
 		if err != nil {
-			return nil, fmt.Errorf("cannot read commit %s: %w", id, err)
+			return nil, err
 		}
 		commits = append(commits, c)
 	}
@@ -80,9 +79,9 @@ func (m *Mirror) Above(ctx context.Context, tip plumbing.Hash) ([]*object.Commit
 func (d *Draft) Commits() ([]*object.Commit, error) {
 	var commits []*object.Commit
 	for at := d.tip; at != d.base; at = commits[len(commits)-1].ParentHashes[0] {
-		c, err := object.GetCommit(d.mirror.store, at)
+		c, err := d.mirror.store.commit(at)
 		if err != nil {
-			return nil, fmt.Errorf("cannot read commit %s: %w", at, err)
+			return nil, err
 		}
 		commits = append(commits, c)
 	}
@@ -94,7 +93,7 @@ func (d *Draft) Commits() ([]*object.Commit, error) {
 // the branch is elsewhere, and *Error otherwise.
 func (d *Draft) PushBeside(ctx context.Context, branch string, old plumbing.Hash) error {
 	var pack bytes.Buffer
-	if err := writePack(&pack, d.mirror.store, d.objects); err != nil {
+	if err := writePack(&pack, d.mirror.store, d.objects, d.bases); err != nil {
 		return fmt.Errorf("cannot make a pack: %w", err)
 	}
 	return d.mirror.moveBeside(ctx, &packp.Command{Name: plumbing.NewBranchReferenceName(branch), Old: old, New: d.tip}, &pack)

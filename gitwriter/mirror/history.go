@@ -3,17 +3,15 @@
 package mirror
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 
 	"github.com/go-git/go-git/v5/plumbing"
-	"github.com/go-git/go-git/v5/plumbing/filemode"
-	"github.com/go-git/go-git/v5/plumbing/object"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
-	"github.com/go-git/go-git/v5/storage/memory"
 )
 
 // maxCommits bounds the history that is read.
@@ -32,6 +30,7 @@ func (m *Mirror) History(ctx context.Context) ([]*Commit, error) {
 		if err := m.fetchTexts(ctx); err != nil {
 			return nil, err
 		}
+		m.Save(nil)
 	}
 	if err := m.order(); err != nil {
 		return nil, err
@@ -60,12 +59,8 @@ func (m *Mirror) extendLog() bool {
 		if m.log.read(h) || added.read(h) {
 			continue
 		}
-		o := m.store.Commits[h]
-		if o == nil {
-			return false
-		}
-		text, err := bytesOf(o)
-		if err != nil || added.add(h, text) != nil {
+		text, ok := m.store.content(plumbing.CommitObject, h)
+		if !ok || added.add(h, text) != nil {
 			return false
 		}
 		ids, texts = append(ids, h), append(texts, text)
@@ -77,6 +72,7 @@ func (m *Mirror) extendLog() bool {
 		if m.log.add(id, texts[i]) != nil {
 			return false
 		}
+		m.saveText(id, texts[i])
 	}
 	return true
 }
@@ -91,7 +87,7 @@ func (m *Mirror) fetchTexts(ctx context.Context) error {
 		}
 	}
 	req := m.newRequest(m.head)
-	into := memory.NewStorage()
+	into := newObjects()
 	if m.canFilter() {
 		m.filter(req, packp.FilterTreeDepth(0))
 	} else {
@@ -106,12 +102,12 @@ func (m *Mirror) fetchTexts(ctx context.Context) error {
 	if err := m.fetch(ctx, req, into); err != nil {
 		return err
 	}
+	if into == m.store {
+		m.kept = m.store.size
+	}
 	log := newCommitLog()
-	for h, o := range into.Commits {
-		text, err := bytesOf(o)
-		if err != nil {
-			return fmt.Errorf("cannot read commit %s: %w", h, err)
-		}
+	for _, h := range into.ids(plumbing.CommitObject) {
+		text, _ := into.content(plumbing.CommitObject, h)
 		if err := m.note(log, h, text); err != nil {
 			return err
 		}
@@ -139,6 +135,7 @@ func (m *Mirror) note(log *commitLog, id plumbing.Hash, text []byte) error {
 	if log.size == m.maxCommits && !log.read(id) {
 		return &Error{Repository: m.name, Op: "read the history of", Kind: Limit, Err: fmt.Errorf("it has more than %d commits", m.maxCommits)}
 	}
+	m.saveText(id, text)
 	return log.add(id, text)
 }
 
@@ -233,18 +230,21 @@ func (m *Mirror) Need(ctx context.Context, ids []plumbing.Hash) error {
 	if m.canAsk() {
 		return m.fetchObjects(ctx, missing, m.store)
 	}
-	req := m.newRequest(m.head)
-	return m.fetch(ctx, req, m.store)
+	if err := m.fetch(ctx, m.newRequest(m.head), m.store); err != nil {
+		return err
+	}
+	m.kept = m.store.size
+	return nil
 }
 
 func (m *Mirror) has(id plumbing.Hash) bool {
-	return m.store.Objects[id] != nil || m.past.Trees[id] != nil
+	return m.store.has(id) || m.past.has(id) || m.OnDisk(id)
 }
 
 // maxWants keeps a request's size within what servers take.
 const maxWants = 2000
 
-func (m *Mirror) fetchObjects(ctx context.Context, ids []plumbing.Hash, into *memory.Storage) error {
+func (m *Mirror) fetchObjects(ctx context.Context, ids []plumbing.Hash, into *objects) error {
 	for len(ids) > 0 {
 		n := min(len(ids), maxWants)
 		req := m.newRequest(ids[:n]...)
@@ -326,57 +326,28 @@ func (m *Mirror) compare(prefix string, trees Pair, keep func(string) bool) (fil
 	if err != nil {
 		return nil, nil, err
 	}
-	add := func(name string, o, n object.TreeEntry) {
-		path := name
+	err = differing(olds, news, func(o, n rawEntry) {
+		path := string(cmp.Or(string(n.name), string(o.name)))
 		if prefix != "" {
-			path = prefix + "/" + name
+			path = prefix + "/" + path
 		}
-		if f := (Difference{path, fileID(o), fileID(n)}); f.Old != f.New && keep(path) {
+		if f := (Difference{path, o.file(), n.file()}); f.Old != f.New && keep(path) {
 			files = append(files, f)
 		}
-		if d := (Difference{path, folderID(o), folderID(n)}); d.Old != d.New {
+		if d := (Difference{path, o.folder(), n.folder()}); d.Old != d.New {
 			folders = append(folders, d)
 		}
-	}
-	byName := make(map[string]object.TreeEntry, len(olds))
-	for _, e := range olds {
-		byName[e.Name] = e
-	}
-	for _, e := range news {
-		if old := byName[e.Name]; old.Hash != e.Hash || old.Mode != e.Mode {
-			add(e.Name, old, e)
-		}
-		delete(byName, e.Name)
-	}
-	for _, e := range olds {
-		if _, gone := byName[e.Name]; gone {
-			add(e.Name, e, object.TreeEntry{})
-		}
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("cannot compare the trees %s and %s: %w", trees.Old, trees.New, err)
 	}
 	return files, folders, nil
 }
 
-func (m *Mirror) entries(tree plumbing.Hash) ([]object.TreeEntry, error) {
+// entries are the bytes of a tree; none where there is no such tree.
+func (m *Mirror) entries(tree plumbing.Hash) ([]byte, error) {
 	if tree.IsZero() {
 		return nil, nil
 	}
-	t, err := m.Tree(tree)
-	if err != nil {
-		return nil, err
-	}
-	return t.Entries, nil
-}
-
-func fileID(e object.TreeEntry) plumbing.Hash {
-	if e.Mode == filemode.Regular || e.Mode == filemode.Executable || e.Mode == filemode.Deprecated {
-		return e.Hash
-	}
-	return plumbing.ZeroHash
-}
-
-func folderID(e object.TreeEntry) plumbing.Hash {
-	if e.Mode == filemode.Dir {
-		return e.Hash
-	}
-	return plumbing.ZeroHash
+	return m.anyTree(tree)
 }

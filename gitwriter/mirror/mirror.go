@@ -17,7 +17,6 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/sideband"
 	"github.com/go-git/go-git/v5/plumbing/transport"
-	"github.com/go-git/go-git/v5/storage/memory"
 
 	"github.com/pintle-dev/pintle/gitwriter/githubapp"
 )
@@ -52,17 +51,21 @@ type Mirror struct {
 	remote remote
 	auth   Auth
 	branch plumbing.ReferenceName // empty: the default branch
-	store  *memory.Storage
+	store  *objects
+	kept   int64 // what was in store after the last sweep, in bytes
 	caps   *capability.List
 	tip    plumbing.Hash // as last looked up
 	head   plumbing.Hash // as last fetched
 	// beside are the branches of Pintle's own, as last looked up.
-	beside map[string]plumbing.Hash
-	log    *commitLog
+	beside   map[string]plumbing.Hash
+	disk     *disk // nil without one
+	fromDisk bool
+	warn     func(error) // nil once it was told
+	log      *commitLog
 	// past are trees that the head may not have. They are kept while they are few, and
 	// until the head is fetched anew.
 	// wholeTree is what all trees of a head took, in bytes.
-	past      *memory.Storage
+	past      *objects
 	wholeTree int
 	steps     map[step]plumbing.Hash // what names in trees of the past stand for
 	// maxCommits bounds the history that is read, maxUnpacked the bytes of one fetch.
@@ -74,7 +77,7 @@ type Mirror struct {
 // HTTP(S), SSH or file URL, a bare repository, or a checkout. It reads nothing yet.
 // Errors are of type *Error.
 func Open(repo, branch string, auth Auth) (*Mirror, error) {
-	m := &Mirror{auth: auth, store: memory.NewStorage(), log: newCommitLog(), past: memory.NewStorage(), steps: map[step]plumbing.Hash{}, maxCommits: maxCommits, maxUnpacked: maxUnpackedBytes}
+	m := &Mirror{auth: auth, store: newObjects(), log: newCommitLog(), past: newObjects(), steps: map[step]plumbing.Hash{}, maxCommits: maxCommits, maxUnpacked: maxUnpackedBytes}
 	if branch != "" {
 		m.branch = plumbing.NewBranchReferenceName(strings.TrimPrefix(branch, "refs/heads/"))
 	}
@@ -207,7 +210,7 @@ func (m *Mirror) Fetch(ctx context.Context) error {
 	if m.head == m.tip && !m.head.IsZero() {
 		return nil
 	}
-	m.past = memory.NewStorage() // They may be the head's now, and then have to be kept.
+	m.past = newObjects() // They may be the head's now, and then have to be kept.
 	req := m.newRequest(m.tip)
 	if m.head.IsZero() {
 		req.Depth = packp.DepthCommits(1)
@@ -223,11 +226,15 @@ func (m *Mirror) Fetch(ctx context.Context) error {
 		}
 	}
 	m.filter(req, packp.FilterBlobLimit(MaxBlobBytes+1, packp.BlobLimitPrefixNone))
-	if err := m.fetch(ctx, req, m.store); err != nil {
+	err := m.fetch(ctx, req, m.store)
+	known, _ := errors.AsType[*Error](err)
+	tooMuch := known != nil && known.Kind == Limit
+	if err != nil && (!tooMuch || m.head.IsZero()) {
 		return err
 	}
-	if m.store.Commits[m.tip] == nil && !m.head.IsZero() {
-		// The branch was forced back to a commit that the server takes us to have.
+	if !m.store.has(m.tip) && !m.head.IsZero() {
+		// The branch was forced back to a commit that the server takes us to have, or
+		// what is new since the head is more than there is without history.
 		m.head = plumbing.ZeroHash
 		return m.Fetch(ctx)
 	}
@@ -269,7 +276,7 @@ func (m *Mirror) canAsk() bool {
 const anySHA1 capability.Capability = "allow-any-sha1-in-want"
 
 // fetch runs one request and keeps the objects that it brings.
-func (m *Mirror) fetch(ctx context.Context, req *packp.UploadPackRequest, into *memory.Storage) error {
+func (m *Mirror) fetch(ctx context.Context, req *packp.UploadPackRequest, into *objects) error {
 	return m.receive(ctx, req, func(ctx context.Context, pack io.Reader) error {
 		u := newUnpacker(pack, into, m.maxUnpacked)
 		u.known = m.store
@@ -304,46 +311,36 @@ func (m *Mirror) receive(ctx context.Context, req *packp.UploadPackRequest, read
 	return m.explain("fetch from", err)
 }
 
-// Tree reads a tree that was fetched.
-func (m *Mirror) Tree(id plumbing.Hash) (*object.Tree, error) {
-	t, err := object.GetTree(m.store, id)
-	if err != nil {
-		t, err = object.GetTree(m.past, id)
+// anyTree reads the bytes of a tree of the head or of the past that was fetched.
+func (m *Mirror) anyTree(id plumbing.Hash) ([]byte, error) {
+	content, ok := m.store.content(plumbing.TreeObject, id)
+	if !ok {
+		content, ok = m.past.content(plumbing.TreeObject, id)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("cannot read tree %s: %w", id, err)
+	if !ok {
+		return nil, fmt.Errorf("cannot read tree %s: %w", id, plumbing.ErrObjectNotFound)
 	}
-	return t, nil
+	return content, nil
 }
 
 // ErrTooLarge is returned for a blob over MaxBlobBytes.
 var ErrTooLarge = fmt.Errorf("the file is larger than %d MiB", MaxBlobBytes>>20)
 
 // Blob reads a blob that was fetched. It returns ErrTooLarge for one over
-// MaxBlobBytes, fetched or not.
+// MaxBlobBytes, fetched or not. Nobody may write into what it returns.
 func (m *Mirror) Blob(id plumbing.Hash) ([]byte, error) {
-	o, ok := m.store.Blobs[id]
-	if !ok || o.Size() > MaxBlobBytes {
+	content, ok := m.store.content(plumbing.BlobObject, id)
+	if !ok && m.OnDisk(id) {
+		return m.readBlob(id)
+	}
+	if !ok || len(content) > MaxBlobBytes {
 		return nil, ErrTooLarge
 	}
-	r, err := o.Reader()
-	if err != nil {
-		return nil, fmt.Errorf("cannot read blob %s: %w", id, err)
-	}
-	return io.ReadAll(r)
+	return content, nil
 }
 
 // Forget drops the content of a blob that will not be read again.
-func (m *Mirror) Forget(id plumbing.Hash) {
-	delete(m.store.Blobs, id)
-	delete(m.store.Objects, id)
-}
+func (m *Mirror) Forget(id plumbing.Hash) { m.store.drop(id) }
 
 // HeadCommit is the commit that the last Fetch brought.
-func (m *Mirror) HeadCommit() (*object.Commit, error) {
-	c, err := object.GetCommit(m.store, m.head)
-	if err != nil {
-		return nil, fmt.Errorf("cannot read commit %s: %w", m.head, err)
-	}
-	return c, nil
-}
+func (m *Mirror) HeadCommit() (*object.Commit, error) { return m.store.commit(m.head) }

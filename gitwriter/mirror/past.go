@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
-	"github.com/go-git/go-git/v5/storage/memory"
 )
 
 // step is one name looked up in one tree.
@@ -104,7 +103,7 @@ func (m *Mirror) lookUp(ctx context.Context, wanted map[step]bool) error {
 	missing := m.missing(wanted)
 	passing := m.store
 	if m.canAsk() {
-		passing = memory.NewStorage()
+		passing = newObjects()
 		if err := m.fetchObjects(ctx, missing, passing); err != nil {
 			return err
 		}
@@ -137,11 +136,8 @@ func (m *Mirror) missing(wanted map[step]bool) []plumbing.Hash {
 
 // find looks names up in a tree, in the first of the stores that has it. Where it
 // is no tree, they stand for nothing.
-func (m *Mirror) find(tree plumbing.Hash, names []string, stores ...*memory.Storage) error {
-	content, err := contentOf(tree, stores...)
-	if err != nil {
-		return err
-	}
+func (m *Mirror) find(tree plumbing.Hash, names []string, stores ...*objects) error {
+	content := contentOf(tree, stores...)
 	wanted := make(map[string]bool, len(names))
 	for _, name := range names {
 		wanted[name] = true
@@ -162,30 +158,20 @@ func (m *Mirror) find(tree plumbing.Hash, names []string, stores ...*memory.Stor
 
 // contentOf reads a tree from the first of the stores that has it; nothing where it
 // is no tree.
-func contentOf(id plumbing.Hash, stores ...*memory.Storage) ([]byte, error) {
+func contentOf(id plumbing.Hash, stores ...*objects) []byte {
 	for _, store := range stores {
-		o := store.Objects[id]
-		if o == nil || o.Type() != plumbing.TreeObject {
-			continue
+		if content, ok := store.content(plumbing.TreeObject, id); ok {
+			return content
 		}
-		content, err := bytesOf(o)
-		if err != nil {
-			return nil, fmt.Errorf("cannot read tree %s: %w", id, err)
-		}
-		return content, nil
 	}
-	return nil, nil
+	return nil
 }
 
 // rawTree reads the bytes of a tree that was fetched.
 func (m *Mirror) rawTree(id plumbing.Hash) ([]byte, error) {
-	o, ok := m.store.Trees[id]
+	content, ok := m.store.content(plumbing.TreeObject, id)
 	if !ok {
 		return nil, fmt.Errorf("cannot read tree %s: %w", id, plumbing.ErrObjectNotFound)
-	}
-	content, err := bytesOf(o)
-	if err != nil {
-		return nil, fmt.Errorf("cannot read tree %s: %w", id, err)
 	}
 	return content, nil
 }

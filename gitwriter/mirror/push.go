@@ -23,6 +23,7 @@ type Draft struct {
 	tip     plumbing.Hash
 	tree    plumbing.Hash
 	objects []plumbing.Hash
+	bases   bases
 }
 
 // NewDraft starts a row of commits on the head.
@@ -31,7 +32,7 @@ func (m *Mirror) NewDraft() (*Draft, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Draft{mirror: m, base: m.head, tip: m.head, tree: head.TreeHash}, nil
+	return &Draft{mirror: m, base: m.head, tip: m.head, tree: head.TreeHash, bases: bases{}}, nil
 }
 
 // Commit adds a commit that gives existing regular files new content. Trees
@@ -39,49 +40,28 @@ func (m *Mirror) NewDraft() (*Draft, error) {
 func (d *Draft) Commit(files map[string][]byte, author object.Signature, message string, sign Sign) (plumbing.Hash, error) {
 	blobs := make(map[string]plumbing.Hash, len(files))
 	for path, content := range files {
-		blob, err := d.addBytes(plumbing.BlobObject, content)
-		if err != nil {
-			return plumbing.ZeroHash, fmt.Errorf("cannot write %s: %w", path, err)
-		}
-		blobs[path] = blob
+		blobs[path] = d.add(plumbing.BlobObject, content)
 	}
 	tree, err := d.rewrite(d.tree, blobs)
 	if err != nil {
 		return plumbing.ZeroHash, err
 	}
 	c := &object.Commit{Author: author, Committer: author, Message: message, TreeHash: tree, ParentHashes: []plumbing.Hash{d.tip}}
-	if err := sign.sign(c, d.mirror.store.NewEncodedObject()); err != nil {
+	if err := sign.sign(c); err != nil {
 		return plumbing.ZeroHash, err
 	}
-	o := d.mirror.store.NewEncodedObject()
-	if err := c.Encode(o); err != nil {
+	text, err := textOf(c.Encode)
+	if err != nil {
 		return plumbing.ZeroHash, fmt.Errorf("cannot write a commit: %w", err)
 	}
-	d.tip, err = d.add(o)
-	d.tree = tree
-	return d.tip, err
+	d.tip, d.tree = d.add(plumbing.CommitObject, text), tree
+	return d.tip, nil
 }
 
-func (d *Draft) addBytes(kind plumbing.ObjectType, content []byte) (plumbing.Hash, error) {
-	o := d.mirror.store.NewEncodedObject()
-	o.SetType(kind)
-	w, err := o.Writer()
-	if err == nil {
-		_, err = w.Write(content)
-	}
-	if err != nil {
-		return plumbing.ZeroHash, fmt.Errorf("cannot write an object: %w", err)
-	}
-	return d.add(o)
-}
-
-func (d *Draft) add(o plumbing.EncodedObject) (plumbing.Hash, error) {
-	h, err := d.mirror.store.SetEncodedObject(o)
-	if err != nil {
-		return h, fmt.Errorf("cannot write an object: %w", err)
-	}
-	d.objects = append(d.objects, h)
-	return h, nil
+func (d *Draft) add(kind plumbing.ObjectType, content []byte) plumbing.Hash {
+	id := d.mirror.store.add(kind, content)
+	d.objects = append(d.objects, id)
+	return id
 }
 
 // rewrite returns the tree with the files below it replaced. Only ids change, so
@@ -119,7 +99,9 @@ func (d *Draft) rewrite(tree plumbing.Hash, files map[string]plumbing.Hash) (plu
 	if len(here)+len(below) > 0 {
 		return plumbing.ZeroHash, errors.New("cannot write a tree: a file to change is not there")
 	}
-	return d.addBytes(plumbing.TreeObject, content)
+	id := d.add(plumbing.TreeObject, content)
+	d.bases[id] = tree
+	return id, nil
 }
 
 // byFolder parts the files of a tree from those in the folders below it.
@@ -153,6 +135,7 @@ func (d *Draft) Push(ctx context.Context) error {
 	report, err := m.remote.receive(pushCtx, req)
 	if err == nil && report != nil {
 		m.head, m.tip = d.tip, d.tip
+		m.Save(d.objects)
 		return nil
 	}
 	return d.judge(ctx, m.failure(report, err, progress.String(), d.hint))
@@ -160,7 +143,7 @@ func (d *Draft) Push(ctx context.Context) error {
 
 func (d *Draft) request() (*packp.ReferenceUpdateRequest, *strings.Builder, error) {
 	var pack bytes.Buffer
-	if err := writePack(&pack, d.mirror.store, d.objects); err != nil {
+	if err := writePack(&pack, d.mirror.store, d.objects, d.bases); err != nil {
 		return nil, nil, fmt.Errorf("cannot make a pack: %w", err)
 	}
 	progress := &strings.Builder{}
@@ -186,6 +169,7 @@ func (d *Draft) judge(ctx context.Context, failed error) error {
 	case tip == d.tip:
 		// It was taken; only the answer was lost.
 		m.head = d.tip
+		m.Save(d.objects)
 		return nil
 	case tip != d.base:
 		return &RaceError{Err: reason(failed)}

@@ -19,42 +19,38 @@ type Sign func(text []byte) (string, error)
 const signatureHeader = "gpgsig "
 
 // sign puts the signature into a commit.
-func (s Sign) sign(c *object.Commit, into plumbing.EncodedObject) error {
+func (s Sign) sign(c *object.Commit) error {
 	if s == nil {
 		return nil
 	}
-	if err := c.EncodeWithoutSignature(into); err != nil {
+	text, err := textOf(c.EncodeWithoutSignature)
+	if err != nil {
 		return fmt.Errorf("cannot write a commit: %w", err)
 	}
-	text, err := content(into)
-	if err != nil {
-		return err
-	}
-	c.PGPSignature, err = s([]byte(text))
+	c.PGPSignature, err = s(text)
 	return err
 }
 
 // Unsigned is the text of a commit that its signature is for.
 func Unsigned(c *object.Commit) ([]byte, error) {
-	o := &plumbing.MemoryObject{}
-	if err := c.EncodeWithoutSignature(o); err != nil {
+	text, err := textOf(c.EncodeWithoutSignature)
+	if err != nil {
 		return nil, fmt.Errorf("cannot read commit %s: %w", c.Hash, err)
 	}
-	text, err := content(o)
-	return []byte(text), err
+	return text, nil
 }
 
-func content(o plumbing.EncodedObject) (string, error) {
+// textOf is what go-git encodes.
+func textOf(encode func(plumbing.EncodedObject) error) ([]byte, error) {
+	o := &plumbing.MemoryObject{}
+	if err := encode(o); err != nil {
+		return nil, err
+	}
 	r, err := o.Reader()
 	if err != nil {
-		return "", fmt.Errorf("cannot read a commit: %w", err)
+		return nil, err
 	}
-	defer func() { _ = r.Close() }()
-	text, err := io.ReadAll(r)
-	if err != nil {
-		return "", fmt.Errorf("cannot read a commit: %w", err)
-	}
-	return string(text), nil
+	return io.ReadAll(r)
 }
 
 // newText is what is kept of the text of a commit whose message is that long.

@@ -10,7 +10,6 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
-	"github.com/go-git/go-git/v5/storage/memory"
 )
 
 const (
@@ -32,8 +31,8 @@ func (m *Mirror) NeedTrees(ctx context.Context, commits, next []*Commit) error {
 	if more, bytes := m.lacking(slices.Concat(commits, next)); affordable(more, bytes) {
 		missing = more
 	}
-	if sizeOfAll(m.past) > maxPastBytes {
-		m.past = memory.NewStorage()
+	if m.past.size > maxPastBytes {
+		m.past = newObjects()
 	}
 	req := m.newRequest(missing...)
 	// The head counts as shallow, or else all that it came from would be left out. What
@@ -82,8 +81,8 @@ func (m *Mirror) treeBytes() int {
 
 // weigh is what a tree takes and those below it, each once.
 func (m *Mirror) weigh(tree plumbing.Hash, seen map[plumbing.Hash]bool) int {
-	content, err := contentOf(tree, m.store)
-	if err != nil || seen[tree] {
+	content, ok := m.store.content(plumbing.TreeObject, tree)
+	if !ok || seen[tree] {
 		return 0
 	}
 	seen[tree] = true
@@ -95,14 +94,6 @@ func (m *Mirror) weigh(tree plumbing.Hash, seen map[plumbing.Hash]bool) int {
 		if _, isFolder := e.kind(); isFolder {
 			bytes += m.weigh(plumbing.Hash(e.id), seen)
 		}
-	}
-	return bytes
-}
-
-func sizeOfAll(store *memory.Storage) int64 {
-	var bytes int64
-	for _, o := range store.Objects {
-		bytes += o.Size()
 	}
 	return bytes
 }

@@ -9,7 +9,6 @@ import (
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/object"
-	"github.com/go-git/go-git/v5/storage/memory"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pintle-dev/pintle/fixtures/gitserver"
@@ -65,7 +64,7 @@ func TestNeedTrees(t *testing.T) {
 			if got := server.Counts().UploadPacks; got != test.packs {
 				t.Errorf("the trees come with %d packs, want %d", got, test.packs)
 			}
-			if got := len(m.past.Trees); got != test.kept {
+			if got := len(m.past.ids(plumbing.TreeObject)); got != test.kept {
 				t.Errorf("%d trees are kept, want %d", got, test.kept)
 			}
 			server.Reset()
@@ -98,20 +97,11 @@ func TestPastTreesAreBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	large := m.past.NewEncodedObject()
-	large.SetType(plumbing.TreeObject)
-	if w, err := large.Writer(); err != nil {
-		t.Fatal(err)
-	} else if _, err := w.Write(make([]byte, maxPastBytes+1)); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := m.past.SetEncodedObject(large); err != nil {
-		t.Fatal(err)
-	}
+	m.past.add(plumbing.TreeObject, make([]byte, maxPastBytes+1))
 	if err := m.NeedTrees(t.Context(), history[:1], nil); err != nil {
 		t.Fatal(err)
 	}
-	if got := len(m.past.Trees); got != 4 {
+	if got := len(m.past.ids(plumbing.TreeObject)); got != 4 {
 		t.Errorf("%d trees are kept, want 4", got)
 	}
 }
@@ -129,8 +119,8 @@ func TestPastTreesAreNotTheHeads(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := m.NeedTrees(t.Context(), history[:1], nil); err != nil || len(m.past.Trees) != 2 {
-		t.Fatalf("%d trees, %v", len(m.past.Trees), err)
+	if err := m.NeedTrees(t.Context(), history[:1], nil); err != nil || len(m.past.ids(plumbing.TreeObject)) != 2 {
+		t.Fatalf("%d trees, %v", len(m.past.ids(plumbing.TreeObject)), err)
 	}
 	gitserver.Git(t, repo.Dir, "update-ref", "refs/heads/main", gitserver.Git(t, repo.Dir, "commit-tree", "-p", "main", "-m", "Back", "main~1^{tree}"))
 	if _, err := m.Tip(t.Context()); err != nil {
@@ -142,7 +132,7 @@ func TestPastTreesAreNotTheHeads(t *testing.T) {
 	if _, err := m.Diff(t.Context(), []Pair{{Old: history[1].Tree, New: history[0].Tree}}, func(string) bool { return true }); err != nil {
 		t.Fatal(err)
 	}
-	m.past = memory.NewStorage()
+	m.past = newObjects()
 	d, err := m.NewDraft()
 	if err != nil {
 		t.Fatal(err)

@@ -13,7 +13,6 @@ import (
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/format/packfile"
-	"github.com/go-git/go-git/v5/storage/memory"
 )
 
 const (
@@ -32,9 +31,9 @@ var errUnpacked = errors.New("its objects are over the limit")
 // to be within the limits. Go-git's own parser has none.
 type unpacker struct {
 	scanner *packfile.Scanner
-	store   *memory.Storage
+	store   *objects
 	// known has bases that the server takes to be here; nil where it takes none to be.
-	known *memory.Storage
+	known *objects
 	// unpacked and copied are what is left of maxUnpackedBytes and maxCopiedBytes.
 	unpacked, copied int64
 	buffer           bytes.Buffer
@@ -56,7 +55,7 @@ type delta struct {
 	content []byte
 }
 
-func newUnpacker(pack io.Reader, into *memory.Storage, limit int64) *unpacker {
+func newUnpacker(pack io.Reader, into *objects, limit int64) *unpacker {
 	return &unpacker{scanner: packfile.NewScanner(pack), store: into, unpacked: limit, copied: maxCopiedBytes, ids: map[int64]plumbing.Hash{}, waiting: map[base][]delta{}}
 }
 
@@ -118,10 +117,8 @@ func (u *unpacker) next() error {
 	if header.Type.IsDelta() {
 		return u.apply(delta{header.Offset, base{header.OffsetReference, header.Reference}, bytes.Clone(u.buffer.Bytes())})
 	}
-	object := &plumbing.MemoryObject{}
-	object.SetType(header.Type)
-	_, _ = object.Write(u.buffer.Bytes()) // never fails
-	return u.keep(header.Offset, object)
+	u.keep(header.Offset, header.Type, bytes.Clone(u.buffer.Bytes()))
+	return nil
 }
 
 // apply makes the object of a delta, if its base is here; else the delta waits for it.
@@ -130,11 +127,11 @@ func (u *unpacker) apply(d delta) error {
 	if d.base.at > 0 {
 		id = u.ids[d.base.at]
 	}
-	from := u.store.Objects[id]
-	if from == nil && u.known != nil {
-		from = u.known.Objects[id]
+	from, ok := u.store.byID[id]
+	if !ok && u.known != nil {
+		from, ok = u.known.byID[id]
 	}
-	if from == nil {
+	if !ok {
 		u.waiting[d.base] = append(u.waiting[d.base], d)
 		return nil
 	}
@@ -142,16 +139,16 @@ func (u *unpacker) apply(d delta) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(take(&u.unpacked, size), take(&u.copied, from.Size())); err != nil {
+	if err := errors.Join(take(&u.unpacked, size), take(&u.copied, int64(len(from.content)))); err != nil {
 		return err
 	}
-	object := &plumbing.MemoryObject{}
-	object.SetType(from.Type())
-	if err := packfile.ApplyDelta(object, from, d.content); err != nil {
+	content, err := packfile.PatchDelta(from.content, d.content)
+	if err != nil {
 		return err
 	}
 	u.unpacked += int64(len(d.content)) // which is not kept
-	return u.keep(d.at, object)
+	u.keep(d.at, from.kind, content)
+	return nil
 }
 
 // sizeOf is the size of what a delta makes: its second number, by gitformat-pack(5).
@@ -167,17 +164,13 @@ func sizeOf(content []byte) (int64, error) {
 	return int64(size), nil
 }
 
-func (u *unpacker) keep(at int64, object plumbing.EncodedObject) error {
-	id, err := u.store.SetEncodedObject(object)
-	if err != nil {
-		return err
-	}
+func (u *unpacker) keep(at int64, kind plumbing.ObjectType, content []byte) {
+	id := u.store.add(kind, content)
 	u.ids[at] = id
 	for _, b := range []base{{at: at}, {id: id}} {
 		u.ready = append(u.ready, u.waiting[b]...)
 		delete(u.waiting, b)
 	}
-	return nil
 }
 
 // take takes from what is left, if there is enough.

@@ -21,7 +21,6 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/format/packfile"
 	"github.com/go-git/go-git/v5/plumbing/hash"
-	"github.com/go-git/go-git/v5/storage/memory"
 
 	"github.com/pintle-dev/pintle/fixtures/gitserver"
 )
@@ -156,17 +155,17 @@ func TestUnpack(t *testing.T) {
 			if test.limit == 0 {
 				test.limit = maxUnpackedBytes
 			}
-			store := memory.NewStorage()
+			store := newObjects()
 			err := newUnpacker(bytes.NewReader(test.pack), store, test.limit).unpack(t.Context())
 			if !errors.Is(err, test.fails) || test.fails == nil && err != nil {
 				t.Fatalf("got %v, want %v", err, test.fails)
 			}
-			if err == nil && len(store.Blobs) != len(test.want) {
-				t.Errorf("%d objects, want %d", len(store.Blobs), len(test.want))
+			if err == nil && len(store.byID) != len(test.want) {
+				t.Errorf("%d objects, want %d", len(store.byID), len(test.want))
 			}
 			for _, size := range test.want {
 				content := bytes.Repeat(text, size/len(text))
-				if store.Blobs[plumbing.ComputeHash(plumbing.BlobObject, content)] == nil {
+				if !store.has(plumbing.ComputeHash(plumbing.BlobObject, content)) {
 					t.Errorf("the object of %d bytes is not there", size)
 				}
 			}
@@ -183,7 +182,7 @@ func TestCopyingIsBounded(t *testing.T) {
 	for i := range 100 {
 		entries = append(entries, entry{kind: plumbing.REFDeltaObject, base: id[:], content: copyDelta(len(base), 4+i)})
 	}
-	u := newUnpacker(bytes.NewReader(packOf(t, entries...)), memory.NewStorage(), maxUnpackedBytes)
+	u := newUnpacker(bytes.NewReader(packOf(t, entries...)), newObjects(), maxUnpackedBytes)
 	u.copied = 50 << 20
 	if err := u.unpack(t.Context()); !errors.Is(err, errUnpacked) {
 		t.Errorf("got %v, want %v", err, errUnpacked)
@@ -191,7 +190,7 @@ func TestCopyingIsBounded(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	last := slices.Concat(entries[1:], entries[:1])
-	if err := newUnpacker(bytes.NewReader(packOf(t, last...)), memory.NewStorage(), maxUnpackedBytes).unpack(ctx); !errors.Is(err, context.Canceled) {
+	if err := newUnpacker(bytes.NewReader(packOf(t, last...)), newObjects(), maxUnpackedBytes).unpack(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want that it is called off", err)
 	}
 }
@@ -217,12 +216,14 @@ func TestUnpackWhatGitPacks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	store := memory.NewStorage()
+	store := newObjects()
 	if err := newUnpacker(bytes.NewReader(pack), store, maxUnpackedBytes).unpack(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if len(store.Blobs) != 12 || len(store.Commits) != 12 || len(store.Trees) != 12 {
-		t.Errorf("%d blobs, %d commits, %d trees, want 12 of each", len(store.Blobs), len(store.Commits), len(store.Trees))
+	for _, kind := range []plumbing.ObjectType{plumbing.BlobObject, plumbing.CommitObject, plumbing.TreeObject} {
+		if got := len(store.ids(kind)); got != 12 {
+			t.Errorf("%d %ss, want 12", got, kind)
+		}
 	}
 }
 
