@@ -85,6 +85,9 @@ func (r *Repository) SetAuth(auth mirror.Auth) error { return r.mirror.SetAuth(a
 // Branch is the branch's short name, known after the first Update.
 func (r *Repository) Branch() string { return r.mirror.Branch() }
 
+// Tree is the root tree that was read last: another one where any file changed.
+func (r *Repository) Tree() string { return r.root.String() }
+
 // Head is the commit that the repository was read at.
 func (r *Repository) Head() string { return r.mirror.Head().String() }
 

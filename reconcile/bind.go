@@ -18,7 +18,7 @@ import (
 
 // decision is what a pass found out and wants done.
 type decision struct {
-	set      policySet
+	set      *policySet
 	policies []*outcome
 	problems []Problem
 	plan     []gitwriter.Planned
@@ -58,8 +58,6 @@ func (e *Engine) decide(ctx context.Context, t task, asked registries) (*decisio
 	if err != nil {
 		return nil, err
 	}
-	e.rankings.keep(set.policies)
-	e.selections.keep(set.policies)
 	d := &decision{set: set, problems: slices.Clone(set.problems)}
 	if err := e.bind(ctx, t, d); err != nil {
 		return nil, err
@@ -120,26 +118,46 @@ func (o *outcome) moved() bool {
 
 // bind finds the slots of every policy, and the markers that name none.
 func (e *Engine) bind(ctx context.Context, t task, d *decision) error {
-	bindings := d.set.bindings()
-	fields, problems, err := e.repo.Fields(ctx, bindings)
-	if err != nil {
-		return err
+	if e.bound == nil {
+		var err error
+		if e.bound, err = e.boundBy(ctx, d.set); err != nil {
+			return err
+		}
 	}
-	for _, p := range problems {
-		d.problems = append(d.problems, Problem{p.File, p.Line, p.Message})
-	}
-	d.problems = append(d.problems, misplaced(d.set, fields)...)
-	slots := map[string][]gitwriter.Slot{}
-	for _, s := range gitwriter.Slots(fields, bindings.Images) {
-		slots[s.Policy] = append(slots[s.Policy], s)
-	}
+	d.problems = append(d.problems, e.bound.problems...)
 	closed := e.config.Pace.closed(e.config.Now())
-	for _, p := range d.set.sorted() {
+	for _, p := range e.bound.policies {
 		if t.wants(p.name) {
-			d.policies = append(d.policies, &outcome{declared: p, slots: slots[p.name], order: t.order, why: t.causes[p.name], now: e.now(), closed: closed})
+			// What is written changes the slots of an outcome.
+			slots := slices.Clone(e.bound.slots[p.name])
+			d.policies = append(d.policies, &outcome{declared: p, slots: slots, order: t.order, why: t.causes[p.name], now: e.now(), closed: closed})
 		}
 	}
 	return nil
+}
+
+// bound is what a set of policies binds in the tree that it was read with.
+type bound struct {
+	policies []declared // sorted by name
+	slots    map[string][]gitwriter.Slot
+	problems []Problem
+}
+
+func (e *Engine) boundBy(ctx context.Context, set *policySet) (*bound, error) {
+	bindings := set.bindings()
+	fields, problems, err := e.repo.Fields(ctx, bindings)
+	if err != nil {
+		return nil, err
+	}
+	b := &bound{policies: set.sorted(), slots: map[string][]gitwriter.Slot{}}
+	for _, p := range problems {
+		b.problems = append(b.problems, Problem{p.File, p.Line, p.Message})
+	}
+	b.problems = append(b.problems, misplaced(set, fields)...)
+	for _, s := range gitwriter.Slots(fields, bindings.Images) {
+		b.slots[s.Policy] = append(b.slots[s.Policy], s)
+	}
+	return b, nil
 }
 
 // target finds out what every policy is to hold, and reads the ledgers of those

@@ -51,13 +51,37 @@ type compiled struct {
 	err        error
 }
 
-// objects is what a cluster declares. A document of the same name in the
-// repository says where its lines are, and since when they stand there.
-func (e *Engine) objects(ctx context.Context, documents policySet) (policySet, error) {
+// identity changes whenever what counts of an object does.
+type identity struct {
+	name        string
+	uid         types.UID
+	generation  int64
+	markersOnly bool
+}
+
+func identities(objects []Declared) []identity {
+	ids := make([]identity, 0, len(objects))
+	for _, o := range objects {
+		ids = append(ids, identity{nameOf(o.ImagePolicy), o.UID, o.Generation, o.MarkersOnly})
+	}
+	return ids
+}
+
+// listed are the policies of the cluster, if there is one.
+func (e *Engine) listed(ctx context.Context) ([]Declared, error) {
+	if e.config.Policies == nil {
+		return nil, nil
+	}
 	objects, err := e.config.Policies.Policies(ctx)
 	if err != nil {
-		return policySet{}, fmt.Errorf("cannot read the policies of the cluster: %w", err)
+		return nil, fmt.Errorf("cannot read the policies of the cluster: %w", err)
 	}
+	return objects, nil
+}
+
+// objects is what a cluster declares. A document of the same name in the
+// repository says where its lines are, and since when they stand there.
+func (e *Engine) objects(objects []Declared, documents policySet) policySet {
 	set := policySet{policies: make(map[string]declared, len(objects)), broken: map[string]bool{}, granted: true}
 	fresh := make(map[string]compiled, len(objects))
 	for _, o := range objects {
@@ -83,7 +107,7 @@ func (e *Engine) objects(ctx context.Context, documents policySet) (policySet, e
 		set.policies[name] = p
 	}
 	e.compiled = fresh
-	return set, nil
+	return set
 }
 
 // now is the time that messages reckon ages from.

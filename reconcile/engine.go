@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -64,6 +65,9 @@ type Engine struct {
 	repo      *gitwriter.Repository
 
 	mu       sync.Mutex
+	set      *policySet // as read last
+	bound    *bound     // by that set; nil once it is another
+	quiet    *quiet     // nil where something may be to do
 	parsed   map[string]parsed
 	compiled map[string]compiled
 	rankings rankings
@@ -104,7 +108,7 @@ func Open(config Config) (*Engine, error) {
 func (e *Engine) Use(auth GitAuth, commits Commits) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.config.Commits = commits.withDefaults()
+	e.config.Commits, e.quiet = commits.withDefaults(), nil
 	e.repo.SetKeys(commits.Keys)
 	return e.repo.SetAuth(auth)
 }
@@ -113,7 +117,7 @@ func (e *Engine) Use(auth GitAuth, commits Commits) error {
 func (e *Engine) Keep(pace Pace) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.config.Pace = pace
+	e.config.Pace, e.quiet = pace, nil
 }
 
 // Branch is the branch's short name, known after the first pass.
@@ -172,6 +176,15 @@ func (e *Engine) Schedules(ctx context.Context) (map[string]Schedule, error) {
 	if err != nil {
 		return nil, err
 	}
+	if set.schedules == nil {
+		if set.schedules, err = schedulesOf(set); err != nil {
+			return nil, err
+		}
+	}
+	return maps.Clone(set.schedules), nil
+}
+
+func schedulesOf(set *policySet) (map[string]Schedule, error) {
 	schedules := make(map[string]Schedule, len(set.policies))
 	for name, p := range set.policies {
 		text, err := json.Marshal(p.spec)

@@ -51,7 +51,8 @@ func Lint(ctx context.Context, dir string) (*LintReport, error) {
 	if err := walkManifests(dir, read, large); err != nil {
 		return nil, fmt.Errorf("cannot lint %s: %w", dir, err)
 	}
-	d.set = merge(files)
+	set := merge(files)
+	d.set = &set
 	d.problems = append(d.problems, d.set.problems...)
 	fields, err := lintFields(ctx, d, contents)
 	if err != nil {
@@ -99,7 +100,7 @@ func lintFields(ctx context.Context, d *decision, contents map[string][]byte) (i
 }
 
 // misplaced finds markers that name no policy.
-func misplaced(set policySet, fields []manifest.Field) []Problem {
+func misplaced(set *policySet, fields []manifest.Field) []Problem {
 	what := "which does not exist: declare it, or mend the marker"
 	if set.granted {
 		what = "which does not exist in the cluster, or may not write here: create it, mend the marker, or widen spec.policies of the ManifestRepository"

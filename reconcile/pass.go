@@ -48,6 +48,10 @@ func (e *Engine) pass(ctx context.Context, t task) (*Report, error) {
 		if err := e.repo.Update(ctx); err != nil {
 			return nil, err
 		}
+		changes := e.changes()
+		if report, err := e.stillQuiet(ctx, t, changes); report != nil || err != nil {
+			return report, err
+		}
 		d, err := e.decide(ctx, t, asked)
 		if err != nil {
 			return nil, err
@@ -59,6 +63,7 @@ func (e *Engine) pass(ctx context.Context, t task) (*Report, error) {
 		}
 		if report != nil {
 			report.Races = races
+			e.noteQuiet(t, d, changes, report)
 		}
 		return report, err
 	}
@@ -92,7 +97,7 @@ type asked struct {
 func (a *asked) resolve(ctx context.Context, policies []declared) (map[string]resolution, error) {
 	var fresh []declared
 	for _, p := range policies {
-		if _, ok := a.known[p.question()]; !ok {
+		if _, ok := a.known[p.question]; !ok {
 			fresh = append(fresh, p)
 		}
 	}
@@ -104,11 +109,11 @@ func (a *asked) resolve(ctx context.Context, policies []declared) (map[string]re
 		known := results[p.name]
 		known.client, known.pass = a.client, a.pass
 		a.last.note(p, &known)
-		a.known[p.question()] = known
+		a.known[p.question] = known
 	}
 	byName := make(map[string]resolution, len(policies))
 	for _, p := range policies {
-		byName[p.name] = a.known[p.question()]
+		byName[p.name] = a.known[p.question]
 	}
 	return byName, nil
 }

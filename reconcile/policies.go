@@ -37,6 +37,8 @@ type declared struct {
 	markersOnly bool
 	// ruleText is equal for equal rules.
 	ruleText string
+	// question is what its selection depends on, besides the registry, and its name.
+	question string
 	// uid and generation are those of the object in a cluster.
 	uid        types.UID
 	generation int64
@@ -61,6 +63,9 @@ type policySet struct {
 	notices  []string
 	// granted: they are those of a cluster that may write here.
 	granted bool
+	from    source
+	// schedules are made of them once somebody asks.
+	schedules map[string]Schedule
 }
 
 func (s policySet) sorted() []declared {
@@ -112,15 +117,50 @@ type parsed struct {
 }
 
 // policies reads the documents of the repository, or of the folder that the
-// operator named, or asks the cluster. Files that did not change are not parsed
-// again.
-func (e *Engine) policies(ctx context.Context) (policySet, error) {
+// operator named, or asks the cluster. Where neither the repository nor the cluster
+// changed, it returns what it did before, and files that did not change are not
+// parsed again.
+func (e *Engine) policies(ctx context.Context) (*policySet, error) {
+	listed, err := e.listed(ctx)
+	if err != nil {
+		return nil, err
+	}
+	from := source{e.repo.Tree(), identities(listed)}
+	if e.config.PoliciesPath == "" && e.set != nil && e.set.from.equal(from) {
+		return e.set, nil
+	}
+	documents, err := e.documents()
+	if err != nil {
+		return nil, err
+	}
+	set := merge(documents)
+	if e.config.Policies != nil {
+		set = e.objects(listed, set)
+	}
+	set.from = from
+	e.set, e.bound = &set, nil
+	e.rankings.keep(set.policies)
+	e.selections.keep(set.policies)
+	return e.set, nil
+}
+
+// source is what a set of policies was made of: the tree of the repository, and the
+// objects of a cluster.
+type source struct {
+	tree    string
+	objects []identity
+}
+
+func (s source) equal(o source) bool { return s.tree == o.tree && slices.Equal(s.objects, o.objects) }
+
+// documents reads the files that may hold policies.
+func (e *Engine) documents() (map[string]parsed, error) {
 	docs, err := e.repo.Documents()
 	if e.config.PoliciesPath != "" {
 		docs, err = readFolder(e.config.PoliciesPath)
 	}
 	if err != nil {
-		return policySet{}, err
+		return nil, err
 	}
 	fresh := make(map[string]parsed, len(docs))
 	for _, d := range docs {
@@ -131,10 +171,7 @@ func (e *Engine) policies(ctx context.Context) (policySet, error) {
 		fresh[d.Path] = p
 	}
 	e.parsed = fresh
-	if e.config.Policies != nil {
-		return e.objects(ctx, merge(fresh))
-	}
-	return merge(fresh), nil
+	return fresh, nil
 }
 
 // parse reads the policies of one file and compiles their rules.
@@ -207,7 +244,8 @@ func compile(p *v1alpha1.ImagePolicy) (declared, error) {
 	if err != nil {
 		text = []byte(name) // Not shared, then.
 	}
-	return declared{name: name, spec: p.Spec, rule: rule, ruleText: string(text), uid: p.UID, generation: p.Generation, seen: p.Status.FirstSeen}, nil
+	question := fmt.Sprintf("%s\x00%s\x00%s\x00%q %v", name, p.Spec.Image, text, p.Spec.Platforms, p.Spec.MinimumAge)
+	return declared{name: name, spec: p.Spec, rule: rule, ruleText: string(text), question: question, uid: p.UID, generation: p.Generation, seen: p.Status.FirstSeen}, nil
 }
 
 func ruleOf(s v1alpha1.Select) policy.Spec {

@@ -123,7 +123,9 @@ type Resolutions struct {
 	known  map[string]looked
 	served map[string]served
 	seen   map[string]record
-	makers Makers // nil where nobody knows of builds
+	// changes counts up whenever a pass may find another resolution than before.
+	changes uint64
+	makers  Makers // nil where nobody knows of builds
 }
 
 // NewResolutions knows nothing yet.
@@ -214,11 +216,27 @@ func (r *Resolutions) Fail(p *v1alpha1.ImagePolicy, message string) {
 	r.note(nameOf(p), looked{resolution: failed, spec: p.Spec}) // Nobody was asked, so that any answer counts.
 }
 
+// changed is how often a pass could find another resolution than before.
+func (r *Resolutions) changed() uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.changes
+}
+
+// tells whether another resolution says the same to a pass that has nothing to write.
+func (r *resolution) tells(o resolution) bool {
+	return r.selection == o.selection && r.last == o.last && r.silent == o.silent && r.reason == o.reason && r.message == o.message &&
+		reflect.DeepEqual(r.gated, o.gated)
+}
+
 // note remembers a resolution, and from the one before what it does not say itself.
 func (r *Resolutions) note(name string, found looked) {
 	before := r.known[name]
 	if before.answers(found.spec) {
 		found.after(before.resolution)
+	}
+	if !before.answers(found.spec) || !before.tells(found.resolution) {
+		r.changes++
 	}
 	found.seen = time.Now()
 	if was, is := before.shown(), found.shown(); was != nil && is != nil && was.Digest == is.Digest {
@@ -267,6 +285,7 @@ func (r *Resolutions) Gone(ctx context.Context, p *v1alpha1.ImagePolicy, digest 
 func (r *Resolutions) Forget(name string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.changes++
 	delete(r.known, name)
 	delete(r.served, name)
 	delete(r.seen, name)

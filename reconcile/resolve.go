@@ -91,22 +91,17 @@ type ranked struct {
 	ranking policy.Ranking
 }
 
-// question is a policy and what its selection depends on, besides the registry.
-func (p declared) question() string {
-	return fmt.Sprintf("%s\x00%s\x00%s\x00%q %v", p.name, p.spec.Image, p.ruleText, p.spec.Platforms, p.spec.MinimumAge)
-}
-
 // selections remembers from pass to pass what was selected last, by question.
 type selections map[string]ledger.Value
 
 // note brings up what was selected before, or takes down what is now.
 func (s selections) note(p declared, found *resolution) {
-	found.after(resolution{selection: s[p.question()]})
+	found.after(resolution{selection: s[p.question]})
 	switch {
 	case found.selection != "":
-		s[p.question()] = found.selection
+		s[p.question] = found.selection
 	case !found.silent:
-		delete(s, p.question())
+		delete(s, p.question)
 	}
 }
 
@@ -114,7 +109,7 @@ func (s selections) note(p declared, found *resolution) {
 func (s selections) keep(policies map[string]declared) {
 	wanted := make(map[string]bool, len(policies))
 	for _, p := range policies {
-		wanted[p.question()] = true
+		wanted[p.question] = true
 	}
 	maps.DeleteFunc(s, func(question string, _ ledger.Value) bool { return !wanted[question] })
 }
