@@ -39,7 +39,7 @@ lint: $(GOLANGCI_LINT) ## Check the code against .golangci.yml; builds the linte
 	$(GOLANGCI_LINT) run ./...
 
 .PHONY: bench
-bench: ## Measure a large fleet beside the git command; BENCH_JSON=FILE writes the figures, BENCH_FILES, BENCH_POLICIES, BENCH_REPOSITORIES and BENCH_BUILDS set the size; takes some minutes
+bench: ## Measure a large fleet beside the git command; BENCH_JSON=FILE writes the figures, BENCH_GROWTH=docs/scaling measures how they grow and writes docs/scaling.md; fixtures/bench/doc.go names what sets the size; takes some minutes
 	go run ./fixtures/bench
 
 .PHONY: mutants
