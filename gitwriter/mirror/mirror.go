@@ -313,12 +313,12 @@ func (m *Mirror) receive(ctx context.Context, req *packp.UploadPackRequest, read
 
 // Tree reads a tree that was fetched.
 func (m *Mirror) Tree(id plumbing.Hash) (*object.Tree, error) {
-	content, ok := m.store.content(plumbing.TreeObject, id)
+	content, ok := m.past.content(plumbing.TreeObject, id)
 	if !ok {
-		content, ok = m.past.content(plumbing.TreeObject, id)
-	}
-	if !ok {
-		return nil, fmt.Errorf("cannot read tree %s: %w", id, plumbing.ErrObjectNotFound)
+		var err error
+		if content, err = m.rawTree(id); err != nil {
+			return nil, err
+		}
 	}
 	t := &object.Tree{}
 	if err := t.Decode(encoded(plumbing.TreeObject, content)); err != nil {
