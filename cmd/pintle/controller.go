@@ -75,6 +75,7 @@ It runs until a signal, and then finishes the push that is under way.`,
 	bindRegistryQPS(flags, &o.perSecond)
 	o.registries.bind(flags)
 	flags.DurationVar(&o.Quiet, "quiet-period", defaultQuiet, "how long a repository gathers changes after a push; at most 30s")
+	flags.StringVar(&o.CacheDir, "cache-dir", "", "`folder` to keep in, for the next start, what was read of repositories")
 	flags.BoolVar(&o.Suspend, "suspend", false, "write nothing to Git: decide, and say in the status what waits")
 	return command
 }

@@ -21,6 +21,7 @@ type options struct {
 	perSecond              float64
 	registries             registryFlags
 	cacheDir               string
+	warn                   func(error)
 	git                    gitFlags
 	commits                commitFlags
 	output                 output
@@ -41,7 +42,8 @@ func (o *options) bind(command *cobra.Command) {
 	flags.StringArrayVar(&o.plainHTTP, "plain-http", nil, plainHTTPUsage)
 	bindRegistryQPS(flags, &o.perSecond)
 	o.registries.bind(flags)
-	flags.StringVar(&o.cacheDir, "cache-dir", "", "`folder` to keep in, for the next run, when digests were first seen (for spec.minimumAge) and what never changes of images")
+	o.warn = func(err error) { _, _ = fmt.Fprintln(command.ErrOrStderr(), "Warning:", err) }
+	flags.StringVar(&o.cacheDir, "cache-dir", "", "`folder` to keep in, for the next run, what was read of the repository, when digests were first seen (for spec.minimumAge) and what never changes of images")
 	o.git.bind(flags)
 	o.commits.bindTrusted(flags)
 	o.output.bind(flags)
@@ -131,6 +133,8 @@ func (o *options) config(ctx context.Context) (reconcile.Config, error) {
 		Git:          auth,
 		Registry:     asking,
 		Commits:      commits,
+		CacheDir:     o.cacheDir,
+		Warn:         o.warn,
 	}, nil
 }
 
@@ -149,6 +153,11 @@ func use[T any](ctx context.Context, o *options, do func(*reconcile.Engine, cont
 	if err != nil {
 		return result, err
 	}
+	defer func() {
+		if closed := engine.Close(); err == nil {
+			err = closed
+		}
+	}()
 	return do(engine, ctx)
 }
 

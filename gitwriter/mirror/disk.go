@@ -179,7 +179,12 @@ func (d *disk) add(kind plumbing.ObjectType, id plumbing.Hash, content []byte) e
 	}
 	switch kind {
 	case headRecord:
+		if d.head.IsZero() {
+			d.useful = d.size
+		}
 		d.head = id
+	case plumbing.CommitObject:
+		d.useful += recordFrame + int64(len(content))
 	case plumbing.TreeObject, plumbing.BlobObject:
 		d.spans[id] = span{kind, at, len(content)}
 	}

@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 
@@ -85,16 +84,23 @@ func (m *Mirror) load() error {
 	store := newObjects()
 	c, err := store.commit(store.add(plumbing.CommitObject, head))
 	live := map[plumbing.Hash]bool{}
-	if err != nil || !alive(trees, c.TreeHash, live) {
+	read := func(id plumbing.Hash) ([]byte, error) {
+		if !trees.has(id) {
+			return nil, plumbing.ErrObjectNotFound
+		}
+		return trees.byID[id].content, nil
+	}
+	if err != nil || !alive(read, c.TreeHash, live) {
 		clear(d.spans) // Without a head, nothing of it is used, and all is written again.
 		d.head = plumbing.ZeroHash
 		return nil
 	}
-	maps.DeleteFunc(d.spans, func(id plumbing.Hash, _ span) bool { return !live[id] })
 	d.useful = texts
-	for id, s := range d.spans {
+	for id := range live {
 		store.take(trees, id)
-		d.useful += recordFrame + int64(s.size)
+		if s, ok := d.spans[id]; ok {
+			d.useful += recordFrame + int64(s.size)
+		}
 	}
 	m.store, m.head, m.fromDisk = store, d.head, true
 	m.kept = store.size
@@ -105,13 +111,13 @@ func (m *Mirror) load() error {
 }
 
 // alive marks a tree and all that it holds. It tells whether all trees are there.
-func alive(trees *objects, tree plumbing.Hash, live map[plumbing.Hash]bool) bool {
-	content, ok := trees.content(plumbing.TreeObject, tree)
-	if !ok {
-		return false
-	}
+func alive(read func(tree plumbing.Hash) ([]byte, error), tree plumbing.Hash, live map[plumbing.Hash]bool) bool {
 	if live[tree] {
 		return true
+	}
+	content, err := read(tree)
+	if err != nil {
+		return false
 	}
 	live[tree] = true
 	for e, err := range rawEntries(content) {
@@ -119,7 +125,7 @@ func alive(trees *objects, tree plumbing.Hash, live map[plumbing.Hash]bool) bool
 			return false
 		}
 		id := plumbing.Hash(e.id)
-		if _, isFolder := e.kind(); isFolder && !alive(trees, id, live) {
+		if _, isFolder := e.kind(); isFolder && !alive(read, id, live) {
 			return false
 		}
 		live[id] = true
@@ -151,9 +157,11 @@ func (l *commitLog) whole(head plumbing.Hash) bool {
 // missing.
 func (m *Mirror) FromDisk() bool { return m.fromDisk }
 
-// OnDisk tells whether a file's content is on disk.
-func (m *Mirror) OnDisk(blob plumbing.Hash) bool {
-	return m.disk != nil && m.disk.spans[blob].kind == plumbing.BlobObject
+// OnDisk tells whether a tree or a file's content is on disk.
+func (m *Mirror) OnDisk(id plumbing.Hash) bool { return m.disk != nil && m.disk.has(id) }
+
+func (m *Mirror) treeOnDisk(id plumbing.Hash) bool {
+	return m.OnDisk(id) && m.disk.spans[id].kind == plumbing.TreeObject
 }
 
 // Save writes the head to disk, as far as it is new there, and these files of it.
@@ -228,7 +236,7 @@ func (m *Mirror) saveTrees(tree plumbing.Hash) error {
 
 func (m *Mirror) compact(tree plumbing.Hash) error {
 	live := map[plumbing.Hash]bool{}
-	if !alive(m.store, tree, live) {
+	if !alive(m.rawTree, tree, live) {
 		return errors.New("a tree of the head is missing")
 	}
 	return m.disk.compact(live)
@@ -246,11 +254,22 @@ func (m *Mirror) saveText(id plumbing.Hash, text []byte) {
 
 // readBlob takes a file's content from disk.
 func (m *Mirror) readBlob(id plumbing.Hash) ([]byte, error) {
+	content, err := m.readObject(plumbing.BlobObject, id)
+	if err == nil {
+		m.store.add(plumbing.BlobObject, content)
+	}
+	return content, err
+}
+
+// readObject takes an object from disk.
+func (m *Mirror) readObject(kind plumbing.ObjectType, id plumbing.Hash) ([]byte, error) {
+	if !m.OnDisk(id) || m.disk.spans[id].kind != kind {
+		return nil, fmt.Errorf("cannot read %s %s: %w", kind, id, plumbing.ErrObjectNotFound)
+	}
 	content, err := m.disk.content(id)
 	if err != nil {
 		m.giveUp(err)
-		return nil, fmt.Errorf("cannot read blob %s: %w", id, err)
+		return nil, fmt.Errorf("cannot read %s %s: %w", kind, id, err)
 	}
-	m.store.add(plumbing.BlobObject, content)
 	return content, nil
 }

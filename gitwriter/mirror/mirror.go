@@ -313,14 +313,10 @@ func (m *Mirror) receive(ctx context.Context, req *packp.UploadPackRequest, read
 
 // anyTree reads the bytes of a tree of the head or of the past that was fetched.
 func (m *Mirror) anyTree(id plumbing.Hash) ([]byte, error) {
-	content, ok := m.store.content(plumbing.TreeObject, id)
-	if !ok {
-		content, ok = m.past.content(plumbing.TreeObject, id)
+	if content, ok := m.past.content(plumbing.TreeObject, id); ok {
+		return content, nil
 	}
-	if !ok {
-		return nil, fmt.Errorf("cannot read tree %s: %w", id, plumbing.ErrObjectNotFound)
-	}
-	return content, nil
+	return m.rawTree(id)
 }
 
 // ErrTooLarge is returned for a blob over MaxBlobBytes.

@@ -138,6 +138,12 @@ func (m *Mirror) missing(wanted map[step]bool) []plumbing.Hash {
 // is no tree, they stand for nothing.
 func (m *Mirror) find(tree plumbing.Hash, names []string, stores ...*objects) error {
 	content := contentOf(tree, stores...)
+	if content == nil && m.treeOnDisk(tree) {
+		var err error
+		if content, err = m.readObject(plumbing.TreeObject, tree); err != nil {
+			return err
+		}
+	}
 	wanted := make(map[string]bool, len(names))
 	for _, name := range names {
 		wanted[name] = true
@@ -169,11 +175,10 @@ func contentOf(id plumbing.Hash, stores ...*objects) []byte {
 
 // rawTree reads the bytes of a tree that was fetched.
 func (m *Mirror) rawTree(id plumbing.Hash) ([]byte, error) {
-	content, ok := m.store.content(plumbing.TreeObject, id)
-	if !ok {
-		return nil, fmt.Errorf("cannot read tree %s: %w", id, plumbing.ErrObjectNotFound)
+	if content, ok := m.store.content(plumbing.TreeObject, id); ok {
+		return content, nil
 	}
-	return content, nil
+	return m.readObject(plumbing.TreeObject, id)
 }
 
 // levels lists the files and all their folders by depth, each once.

@@ -51,6 +51,9 @@ type Options struct {
 	Limits *registry.Limits
 	// Suspend stops all writing to Git.
 	Suspend bool
+	// CacheDir is a folder that keeps what is read of repositories for the next process;
+	// empty for none.
+	CacheDir string
 	// Metrics registers what is counted.
 	Metrics prometheus.Registerer
 }
@@ -83,6 +86,8 @@ func Add(mgr manager.Manager, o Options) error {
 	if err != nil {
 		return err
 	}
+	repositories.config.CacheDir = o.CacheDir
+	repositories.config.Warn = func(err error) { mgr.GetLogger().Error(err, "The cache is not used") }
 	gates, board := newGates(o.Quiet), newBoard()
 	wake := newWake(gates, time.Now)
 	policies := &policyReconciler{

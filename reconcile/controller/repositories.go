@@ -114,6 +114,9 @@ func (r *repositories) open(repository *v1alpha1.ManifestRepository, granted Gra
 		known.auth = auth
 		return known, known.engine.Use(auth, commits)
 	}
+	if known != nil {
+		_ = known.engine.Close() // What it could not write is fetched again.
+	}
 	config := r.config
 	config.Repo, config.Branch, config.Paths, config.Git, config.Commits = spec.URL, spec.Branch, spec.Paths, auth, commits
 	o := &opened{listing: &listing{Granted: granted}, spec: spec, since: now, auth: auth, signer: signer}
@@ -142,8 +145,12 @@ func (r *repositories) signer(repository *v1alpha1.ManifestRepository) *credenti
 
 func (r *repositories) forget(repository types.NamespacedName) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
+	known := r.known[repository]
 	delete(r.known, repository)
+	r.mu.Unlock()
+	if known != nil {
+		_ = known.engine.Close() // What it could not write is fetched again.
+	}
 }
 
 // lock waits until nobody else in the process works on the same repository.
