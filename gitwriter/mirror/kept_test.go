@@ -207,7 +207,9 @@ func TestKeepBroken(t *testing.T) {
 			flipped[place] ^= 1
 			broken[fmt.Sprintf("flipped %d in the record at %d", i, at)] = flipped
 		}
-		at = r.at + int64(len(r.content)) + 20
+		next := r.at + int64(len(r.content)) + int64(len(r.id))
+		broken[fmt.Sprintf("without the record at %d", at)] = slices.Concat(whole[:at], whole[next:])
+		at = next
 	}); err != nil || at != int64(len(whole)) {
 		t.Fatalf("records up to %d of %d, %v", at, len(whole), err)
 	}
