@@ -185,7 +185,7 @@ func (d *disk) add(kind plumbing.ObjectType, id plumbing.Hash, content []byte) e
 		d.head = id
 	case plumbing.CommitObject:
 		d.useful += recordFrame + int64(len(content))
-	case plumbing.TreeObject, plumbing.BlobObject:
+	default:
 		d.spans[id] = span{kind, at, len(content)}
 	}
 	return nil

@@ -73,7 +73,7 @@ func (m *Mirror) load() error {
 		case plumbing.TreeObject:
 			trees.add(r.kind, append([]byte(nil), r.content...))
 			d.spans[r.id] = span{r.kind, r.at, len(r.content)}
-		case plumbing.BlobObject:
+		default:
 			d.spans[r.id] = span{r.kind, r.at, len(r.content)}
 		}
 	})
@@ -82,7 +82,7 @@ func (m *Mirror) load() error {
 		return err
 	}
 	store := newObjects()
-	c, err := store.commit(store.add(plumbing.CommitObject, head))
+	c, unreadable := store.commit(store.add(plumbing.CommitObject, head))
 	live := map[plumbing.Hash]bool{}
 	read := func(id plumbing.Hash) ([]byte, error) {
 		if !trees.has(id) {
@@ -90,7 +90,7 @@ func (m *Mirror) load() error {
 		}
 		return trees.byID[id].content, nil
 	}
-	if err != nil || !alive(read, c.TreeHash, live) {
+	if unreadable != nil || !alive(read, c.TreeHash, live) {
 		clear(d.spans) // Without a head, nothing of it is used, and all is written again.
 		d.head = plumbing.ZeroHash
 		return nil
