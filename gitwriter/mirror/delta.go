@@ -36,7 +36,7 @@ func deltaOf(base, content []byte) []byte {
 		end = at + otherRun(base[at:], content[at:])
 		for ; at < end; at += min(end-at, maxInsert) {
 			n := min(end-at, maxInsert)
-			d = append(append(d, byte(n)), content[at:at+n]...)
+			d = append(append(d, byte(n)), content[at:at+n]...) //nolint:gosec // at most maxInsert
 		}
 	}
 	return d
@@ -69,13 +69,13 @@ func appendCopy(d []byte, from, size int) []byte {
 	at := len(d)
 	d = append(d, 0x80)
 	for i := range 4 {
-		if part := byte(from >> (8 * i)); part != 0 {
+		if part := byte(from >> (8 * i)); part != 0 { //nolint:gosec // one byte of it is meant
 			d[at] |= 1 << i
 			d = append(d, part)
 		}
 	}
 	for i := range 2 {
-		if part := byte(size >> (8 * i)); part != 0 {
+		if part := byte(size >> (8 * i)); part != 0 { //nolint:gosec // one byte of it is meant
 			d[at] |= 1 << (4 + i)
 			d = append(d, part)
 		}

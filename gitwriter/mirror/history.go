@@ -327,7 +327,7 @@ func (m *Mirror) compare(prefix string, trees Pair, keep func(string) bool) (fil
 		return nil, nil, err
 	}
 	err = differing(olds, news, func(o, n rawEntry) {
-		path := string(cmp.Or(string(n.name), string(o.name)))
+		path := cmp.Or(string(n.name), string(o.name))
 		if prefix != "" {
 			path = prefix + "/" + path
 		}

@@ -80,7 +80,10 @@ func differing(olds, news []byte, yield func(o, n rawEntry)) error {
 		}
 		delete(byName, string(e.name))
 	}
-	for e := range rawEntries(olds) {
+	for e, err := range rawEntries(olds) {
+		if err != nil {
+			return err
+		}
 		if _, gone := byName[string(e.name)]; gone {
 			yield(e, rawEntry{})
 		}
