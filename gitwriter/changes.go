@@ -37,7 +37,7 @@ func (r *Repository) Edits(ctx context.Context, policy string, slots []Slot, pas
 	files := filesOf(slots, past)
 	region := b.region(b.history[len(b.history)-1], nil)
 	seen := map[*mirror.Commit]bool{}
-	complete, err := b.walk(ctx, region, files, firstBatch, func(c *mirror.Commit, _ string) bool {
+	complete, err := b.walkEach(ctx, region, files, firstBatch, func(c *mirror.Commit, _ string) bool {
 		seen[c] = true
 		// What came before the first field was bound is of no interest.
 		return len(b.held(c, policy, files)) > 0 || len(b.entriesBefore(c, entries)) > 0

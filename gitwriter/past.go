@@ -4,6 +4,7 @@ package gitwriter
 
 import (
 	"context"
+	"maps"
 	"slices"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -158,23 +159,33 @@ const (
 )
 
 // walk shows what files held in the commits of a region, children before
-// parents, and goes on from a commit to those before it where on says so. It reads
-// as many commits as first says, then more at a time, and gives up, and returns
-// false, where there are more than maxLookBack.
+// parents, and goes on from a commit to those before it where on says so. Of a row of
+// commits that left a file as it was, it may show the first alone. It reads as many
+// commits as first says, then more at a time, and gives up, and returns false, where
+// there are more than maxLookBack.
 func (b *lookback) walk(ctx context.Context, region region, files []string, first int, on func(c *mirror.Commit, file string) bool) (bool, error) {
-	w := walk{region, on, map[place]bool{}, map[string]int{}}
+	return b.walkFrom(ctx, walk{lookback: b, region: region, on: on, skips: true}, files, first)
+}
+
+// walkEach is walk that shows all commits.
+func (b *lookback) walkEach(ctx context.Context, region region, files []string, first int, on func(c *mirror.Commit, file string) bool) (bool, error) {
+	return b.walkFrom(ctx, walk{lookback: b, region: region, on: on}, files, first)
+}
+
+func (b *lookback) walkFrom(ctx context.Context, w walk, files []string, first int) (bool, error) {
+	w.next, w.waiting = map[*mirror.Commit]map[string]bool{}, map[string]int{}
+	commits := w.region.commits
 	for _, f := range files {
-		if len(region.commits) > 0 {
-			w.reach(region.commits[0], f)
+		if len(commits) > 0 {
+			w.reach(commits[0], f)
 		}
 	}
-	commits := region.commits
 	for size := first; len(commits) > 0; size = min(2*size, maxBatch) {
 		files = slices.DeleteFunc(slices.Clone(files), func(f string) bool { return w.waiting[f] == 0 })
 		if len(files) == 0 {
 			return true, nil
 		}
-		left := b.maxLookBack - (len(region.commits) - len(commits))
+		left := b.maxLookBack - (len(w.region.commits) - len(commits))
 		if left <= 0 {
 			return false, nil
 		}
@@ -182,11 +193,7 @@ func (b *lookback) walk(ctx context.Context, region region, files []string, firs
 		if err := b.read(ctx, batch, files); err != nil {
 			return false, err
 		}
-		for _, c := range batch {
-			for _, f := range files {
-				w.visit(c, f)
-			}
-		}
+		w.show(batch)
 		commits = commits[len(batch):]
 	}
 	return true, nil
@@ -194,37 +201,66 @@ func (b *lookback) walk(ctx context.Context, region region, files []string, firs
 
 // walk is on its way from the children in a region to their parents.
 type walk struct {
+	*lookback
+
 	region region
 	on     func(c *mirror.Commit, file string) bool
-	// next are the places to come to, waiting counts them by file.
-	next    map[place]bool
+	skips  bool
+	// next are the files to come to at commits, waiting counts the commits by file.
+	next    map[*mirror.Commit]map[string]bool
 	waiting map[string]int
 }
 
-type place struct {
-	commit *mirror.Commit
-	file   string
-}
-
 func (w *walk) reach(c *mirror.Commit, file string) {
-	if p := (place{c, file}); w.region.has(c) && !w.next[p] {
-		w.next[p] = true
-		w.waiting[file]++
-	}
-}
-
-func (w *walk) visit(c *mirror.Commit, file string) {
-	p := place{c, file}
-	if !w.next[p] {
+	if !w.region.has(c) || w.next[c][file] {
 		return
 	}
-	delete(w.next, p)
-	w.waiting[file]--
-	if w.on(c, file) {
-		for _, parent := range c.Parents {
-			w.reach(parent, file)
+	if w.next[c] == nil {
+		w.next[c] = map[string]bool{}
+	}
+	w.next[c][file] = true
+	w.waiting[file]++
+}
+
+// show shows what it came to in commits that were read.
+func (w *walk) show(batch []*mirror.Commit) {
+	ends := endsOfRows(batch)
+	for i, c := range batch {
+		files := slices.Sorted(maps.Keys(w.next[c]))
+		delete(w.next, c)
+		for _, file := range files {
+			w.waiting[file]--
+			if !w.on(c, file) {
+				continue
+			}
+			last := c
+			if w.skips {
+				last = batch[i+w.alike(c, batch[ends[i]], file)]
+			}
+			for _, parent := range last.Parents {
+				w.reach(parent, file)
+			}
 		}
 	}
+}
+
+// alike is how many commits of a row that ends with last hold of a file what c holds,
+// after c.
+func (w *walk) alike(c, last *mirror.Commit, file string) int {
+	return c.Index - max(last.Index, w.now.blobs[file].since(c.Index))
+}
+
+// endsOfRows tells for each commit where the row ends in which each one has the next one
+// as its only parent, and stands right behind it in the history.
+func endsOfRows(commits []*mirror.Commit) []int {
+	ends := make([]int, len(commits))
+	for i, c := range slices.Backward(commits) {
+		ends[i] = i
+		if i+1 < len(commits) && len(c.Parents) == 1 && c.Parents[0] == commits[i+1] && commits[i+1].Index == c.Index-1 {
+			ends[i] = ends[i+1]
+		}
+	}
+	return ends
 }
 
 // read finds the blobs of files in commits, and fetches them.
@@ -246,13 +282,9 @@ func (b *lookback) read(ctx context.Context, commits []*mirror.Commit, files []s
 	}
 	var blobs []plumbing.Hash
 	for f, held := range found {
-		for i, blob := range held {
-			if _, known := b.now.blobs[f].at(missing[i].Index); !known {
-				b.now.blobs[f] = b.now.blobs[f].add(missing[i].Index, blob)
-			}
-			if len(blobs) == 0 || blobs[len(blobs)-1] != blob {
-				blobs = append(blobs, blob)
-			}
+		for _, row := range rowsOf(missing, held) {
+			b.now.blobs[f] = b.now.blobs[f].add(row)
+			blobs = append(blobs, row.blob)
 		}
 	}
 	return b.mirror.Need(ctx, blobs)

@@ -17,12 +17,14 @@ func TestSpans(t *testing.T) {
 		var s spans
 		known := map[int]plumbing.Hash{}
 		for range 60 {
-			place := random.IntN(40)
-			if _, ok := known[place]; ok {
-				continue
+			first := random.IntN(40)
+			more := span{first, min(first+random.IntN(4), 40), plumbing.Hash{byte(random.IntN(2))}}
+			for place := more.first; place <= more.last; place++ {
+				if _, ok := known[place]; !ok {
+					known[place] = more.blob
+				}
 			}
-			known[place] = plumbing.Hash{byte(random.IntN(2))}
-			s = s.add(place, known[place])
+			s = s.add(more)
 		}
 		for place := -1; place <= 40; place++ {
 			want, there := known[place]
