@@ -93,7 +93,7 @@ func (m *Mirror) load() error {
 	if unreadable != nil || !alive(read, c.TreeHash, live) {
 		clear(d.spans) // Without a head, nothing of it is used, and all is written again.
 		d.head = plumbing.ZeroHash
-		return nil
+		return nil //nolint:nilerr // as said
 	}
 	d.useful = texts
 	for id := range live {
