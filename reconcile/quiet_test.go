@@ -112,6 +112,10 @@ func TestAQuietPassIsCheap(t *testing.T) {
 	c.look()
 	c.expectUpdated(c.sync(), many)
 	pass := func() {
+		c.engine.Keep(reconcile.Pace{}) // The controller tells it before each pass.
+		if err := c.engine.Use(reconcile.GitAuth{}, reconcile.Commits{}); err != nil {
+			t.Error(err)
+		}
 		report, err := c.engine.Sync(t.Context())
 		if err != nil || len(report.Policies) != many || report.Policies[0].Reason != reconcile.UpToDate {
 			t.Errorf("a quiet pass: %v %+v", err, report)
