@@ -262,16 +262,18 @@ func (r *Repository) scan(ctx context.Context) error {
 		if f.scanned {
 			continue
 		}
-		f.scanned, f.fields, f.problems = true, nil, nil
+		f.fields, f.problems = nil, nil
 		switch {
 		case f.tooLarge:
 			f.problems = []manifest.Problem{{File: path, Message: mirror.ErrTooLarge.Error() + ", so it is not read"}}
 		case f.marked || manifest.MayMatter(path, nil, r.bound.Targets):
 			matter = append(matter, path)
 			blobs = append(blobs, f.blob)
+			continue // Where it can't be fetched now, it is read the next time.
 		case !f.documents:
 			r.mirror.Forget(f.blob)
 		}
+		f.scanned = true
 	}
 	if err := r.mirror.Need(ctx, blobs); err != nil {
 		return err
@@ -283,6 +285,7 @@ func (r *Repository) scan(ctx context.Context) error {
 			return fmt.Errorf("cannot read %s: %w", path, err)
 		}
 		f.fields, f.problems = manifest.Scan(path, content, r.bound.Targets)
+		f.scanned = true
 	}
 	return nil
 }

@@ -122,16 +122,19 @@ func (e *Engine) Close() error {
 func (e *Engine) Use(auth GitAuth, commits Commits) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.config.Commits, e.quiet = commits.withDefaults(), nil
+	if e.config.Commits.Keys != commits.Keys {
+		e.quiet = nil // Other entries count.
+	}
+	e.config.Commits = commits.withDefaults()
 	e.repo.SetKeys(commits.Keys)
 	return e.repo.SetAuth(auth)
 }
 
-// Keep changes the pace.
+// Keep changes the pace, which a pass with nothing to write does not mind.
 func (e *Engine) Keep(pace Pace) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.config.Pace, e.quiet = pace, nil
+	e.config.Pace = pace
 }
 
 // Branch is the branch's short name, known after the first pass.

@@ -62,8 +62,8 @@ func (e *Engine) pass(ctx context.Context, t task) (*Report, error) {
 			continue
 		}
 		if report != nil {
-			report.Races = races
 			e.noteQuiet(t, d, changes, report)
+			report.Races = races
 		}
 		return report, err
 	}

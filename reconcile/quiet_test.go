@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/pintle-dev/pintle/api/v1alpha1"
+	"github.com/pintle-dev/pintle/fixtures/gitserver"
 	"github.com/pintle-dev/pintle/fixtures/images"
 	"github.com/pintle-dev/pintle/reconcile"
 )
@@ -112,6 +113,10 @@ func TestAQuietPassIsCheap(t *testing.T) {
 	c.look()
 	c.expectUpdated(c.sync(), many)
 	pass := func() {
+		c.engine.Keep(reconcile.Pace{}) // The controller tells it before each pass.
+		if err := c.engine.Use(reconcile.GitAuth{}, reconcile.Commits{}); err != nil {
+			t.Error(err)
+		}
 		report, err := c.engine.Sync(t.Context())
 		if err != nil || len(report.Policies) != many || report.Policies[0].Reason != reconcile.UpToDate {
 			t.Errorf("a quiet pass: %v %+v", err, report)
@@ -124,6 +129,32 @@ func TestAQuietPassIsCheap(t *testing.T) {
 	c.push("app", "1.2.0")
 	c.look()
 	c.expectUpdated(c.sync(), many)
+}
+
+// A race that was lost before there was nothing to do is told of once.
+func TestAQuietPassLosesNoRace(t *testing.T) {
+	c := newClustered(t)
+	c.push("app", "1.0.0", "1.1.0")
+	c.repo.Seed(t, map[string]string{app: c.deployment("app", "app:1.0.0", "app")}, "First")
+	c.cluster.declare(c.object("app", "app"))
+	c.look()
+	before := c.repo.Head(t, "main")
+	if _, err := c.open().Sync(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	same := c.repo.Head(t, "main")
+	gitserver.Git(t, c.repo.Dir, "update-ref", "refs/heads/main", before)
+	c.now = c.now.Add(time.Minute) // Else the commits would be the same.
+	c.repo.Hook(t, "pre-receive", "unset GIT_QUARANTINE_PATH; git update-ref refs/heads/main "+same+"; exit 1")
+	for pass, want := range []int{1, 0} {
+		report, err := c.engine.Sync(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if report.Races != want || report.Policies[0].Reason != reconcile.UpToDate {
+			t.Errorf("pass %d tells of %d lost races and %s, want %d", pass, report.Races, report.Policies[0].Reason, want)
+		}
+	}
 }
 
 func (c *clustered) expectUpdated(report *reconcile.Report, want int) {
