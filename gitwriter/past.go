@@ -263,7 +263,8 @@ func endsOfRows(commits []*mirror.Commit) []int {
 	return ends
 }
 
-// read finds the blobs of files in commits, and fetches them.
+// read finds the blobs of files in commits, and fetches those whose fields are not known:
+// what came at an earlier head may be gone by now.
 func (b *lookback) read(ctx context.Context, commits []*mirror.Commit, files []string) error {
 	var missing []*mirror.Commit
 	for _, f := range files {
@@ -280,14 +281,37 @@ func (b *lookback) read(ctx context.Context, commits []*mirror.Commit, files []s
 	if err != nil {
 		return err
 	}
-	var blobs []plumbing.Hash
 	for f, held := range found {
 		for _, row := range rowsOf(missing, held) {
 			b.now.blobs[f] = b.now.blobs[f].add(row)
-			blobs = append(blobs, row.blob)
 		}
 	}
-	return b.mirror.Need(ctx, blobs)
+	return b.mirror.Need(ctx, b.unread(commits, files))
+}
+
+// unread are the blobs of files in commits whose fields are not known.
+func (b *lookback) unread(commits []*mirror.Commit, files []string) []plumbing.Hash {
+	var blobs []plumbing.Hash
+	for _, f := range files {
+		var last plumbing.Hash // Most commits leave a file as the one before did.
+		for _, c := range commits {
+			blob, _ := b.now.blobs[f].at(c.Index)
+			if blob == last {
+				continue
+			}
+			last = blob
+			if v := (version{f, blob}); !b.knows(v) {
+				blobs = append(blobs, blob)
+			}
+		}
+	}
+	return blobs
+}
+
+func (b *lookback) knows(v version) bool {
+	_, now := b.now.fields[v]
+	_, before := b.before.fields[v]
+	return now || before
 }
 
 // value is what a slot held in a commit that was read; false where the commit
@@ -314,6 +338,9 @@ func (b *lookback) slots(c *mirror.Commit, file string) []Slot {
 		return slots
 	}
 	fields, ok := b.before.fields[v]
+	if !ok && !blob.IsZero() && !b.mirror.Has(blob) {
+		return nil // It was not read, and is not to count as known.
+	}
 	if !ok {
 		fields = b.fieldsOf(v.file, v.blob, b.Repository.bound.Targets)
 	}
@@ -374,12 +401,17 @@ func (r *Repository) HeldSince(ctx context.Context, commit, file string, holds f
 		}
 	}
 	known := map[plumbing.Hash]bool{plumbing.ZeroHash: true}
+	var blobs []plumbing.Hash
 	for _, each := range commits {
-		blob, _ := b.now.blobs[file].at(each.Index)
-		if known[blob] {
-			continue
+		if blob, _ := b.now.blobs[file].at(each.Index); !known[blob] {
+			known[blob] = true
+			blobs = append(blobs, blob)
 		}
-		known[blob] = true
+	}
+	if err := r.mirror.Need(ctx, blobs); err != nil {
+		return false, err
+	}
+	for _, blob := range blobs {
 		content, err := r.mirror.Blob(blob)
 		if err == nil && !holds(content) {
 			return false, nil

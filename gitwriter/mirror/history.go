@@ -219,7 +219,7 @@ func (m *Mirror) Need(ctx context.Context, ids []plumbing.Hash) error {
 	var missing []plumbing.Hash
 	seen := map[plumbing.Hash]bool{}
 	for _, id := range ids {
-		if !m.has(id) && !id.IsZero() && !seen[id] {
+		if !m.Has(id) && !id.IsZero() && !seen[id] {
 			seen[id] = true
 			missing = append(missing, id)
 		}
@@ -237,7 +237,8 @@ func (m *Mirror) Need(ctx context.Context, ids []plumbing.Hash) error {
 	return nil
 }
 
-func (m *Mirror) has(id plumbing.Hash) bool {
+// Has tells whether a tree or a file's content is here.
+func (m *Mirror) Has(id plumbing.Hash) bool {
 	return m.store.has(id) || m.past.has(id) || m.OnDisk(id)
 }
 
