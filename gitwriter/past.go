@@ -3,7 +3,10 @@
 package gitwriter
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"maps"
 	"slices"
 
@@ -41,6 +44,8 @@ type lookback struct {
 	// whichever policy it was bound to.
 	heads map[string]map[string]manifest.Field
 	bound map[version][]Slot
+	// failed is why something could not be read, so that what was found is not to count.
+	failed error
 }
 
 // lookBack begins to go through the past, or goes on at the same head.
@@ -54,6 +59,7 @@ func (r *Repository) lookBack(ctx context.Context) (*lookback, error) {
 	if r.back != nil {
 		last := len(r.back.history) - 1
 		if last == len(history)-1 && r.back.history[last] == history[last] {
+			r.back.failed = nil
 			return r.back, nil
 		}
 		before.fields = r.back.now.fields
@@ -61,7 +67,8 @@ func (r *Repository) lookBack(ctx context.Context) (*lookback, error) {
 			before.blobs = r.back.now.blobs // Places are what they were.
 		}
 	}
-	r.back = &lookback{r, history, before, newMemory(), map[string]map[string]manifest.Field{}, map[version][]Slot{}}
+	r.back = &lookback{Repository: r, history: history, before: before, now: newMemory(),
+		heads: map[string]map[string]manifest.Field{}, bound: map[version][]Slot{}}
 	return r.back, nil
 }
 
@@ -194,6 +201,9 @@ func (b *lookback) walkFrom(ctx context.Context, w walk, files []string, first i
 			return false, err
 		}
 		w.show(batch)
+		if b.failed != nil {
+			return false, b.failed
+		}
 		commits = commits[len(batch):]
 	}
 	return true, nil
@@ -342,7 +352,11 @@ func (b *lookback) slots(c *mirror.Commit, file string) []Slot {
 		return nil // It was not read, and is not to count as known.
 	}
 	if !ok {
-		fields = b.fieldsOf(v.file, v.blob, b.Repository.bound.Targets)
+		var err error
+		if fields, err = b.fieldsOf(v.file, v.blob, b.Repository.bound.Targets); err != nil {
+			b.failed = cmp.Or(b.failed, err)
+			return nil
+		}
 	}
 	b.now.fields[v] = fields
 	b.bound[v] = Slots(b.asNow(file, fields), b.Repository.bound.Images)
@@ -413,7 +427,11 @@ func (r *Repository) HeldSince(ctx context.Context, commit, file string, holds f
 	}
 	for _, blob := range blobs {
 		content, err := r.mirror.Blob(blob)
-		if err == nil && !holds(content) {
+		switch {
+		case errors.Is(err, mirror.ErrTooLarge):
+		case err != nil:
+			return false, fmt.Errorf("cannot read what %s held: %w", file, err)
+		case !holds(content):
 			return false, nil
 		}
 	}

@@ -3,7 +3,10 @@
 package reconcile_test
 
 import (
+	"bytes"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -11,6 +14,7 @@ import (
 
 	"github.com/pintle-dev/pintle/fixtures/gitserver"
 	"github.com/pintle-dev/pintle/reconcile"
+	"github.com/pintle-dev/pintle/registry"
 )
 
 // TestSwept: what a field held is known where a process fetched it, had no need to read
@@ -46,5 +50,61 @@ func TestSwept(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestBrokenUnderUs: where a process finds that the disk does not hold any more what was
+// read of the past, it fails once and fetches it, and does not take the past for empty.
+func TestBrokenUnderUs(t *testing.T) {
+	w := newWorld(t, gitserver.Options{})
+	w.push("app", "1.0.0", "1.1.0")
+	w.repo.Seed(t, map[string]string{"policies/app.yaml": w.policy("app", "app"), app: w.deployment("app", "app:1.0.0", "app")}, "First")
+	folder := t.TempDir()
+	open := func() *reconcile.Engine {
+		t.Helper()
+		e, err := reconcile.OpenBeside(w.engine(), reconcile.Config{
+			Repo: w.address, CacheDir: folder,
+			Registry: registry.Options{PlainHTTP: []string{w.registry}, Limits: registry.NewLimits(10_000)},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e
+	}
+	w.repo.Seed(t, map[string]string{app: w.deployment("app", "app:1.1.0", "app")}, "By hand")
+	e := open()
+	if _, err := e.Plan(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	w.repo.Seed(t, map[string]string{app: w.deployment("app", "app:1.0.0", "app")}, "Back by hand")
+	want, err := w.engine().Plan(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	e = open()
+	files, err := filepath.Glob(filepath.Join(folder, "git", "*"))
+	if err != nil || len(files) != 1 {
+		t.Fatalf("files: %v, %v", files, err)
+	}
+	kept, err := os.ReadFile(files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(files[0], bytes.ReplaceAll(kept, []byte("app:1.1.0"), []byte("app:1.1.X")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if report, err := e.Plan(t.Context()); err == nil {
+		t.Errorf("what is broken was no error; the reason is %s", report.Policies[0].Reason)
+	}
+	got, err := e.Plan(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" || got.Policies[0].Reason != reconcile.RolledBack {
+		t.Errorf("after that: %s (-fresh +got):\n%s", got.Policies[0].Reason, diff)
 	}
 }
