@@ -30,7 +30,9 @@ func (m *Mirror) History(ctx context.Context) ([]*Commit, error) {
 		if err := m.fetchTexts(ctx); err != nil {
 			return nil, err
 		}
-		m.Save(nil)
+		if err := m.Save(ctx, nil); err != nil {
+			return nil, err
+		}
 	}
 	if err := m.order(); err != nil {
 		return nil, err
