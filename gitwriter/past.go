@@ -57,13 +57,13 @@ func (r *Repository) lookBack(ctx context.Context) (*lookback, error) {
 	r.lineage = r.lineage.extend(history)
 	before := newMemory()
 	if r.back != nil {
-		last := len(r.back.history) - 1
-		if last == len(history)-1 && r.back.history[last] == history[last] {
+		goesOn := begins(history, r.back.history)
+		if goesOn && len(history) == len(r.back.history) {
 			r.back.failed = nil
 			return r.back, nil
 		}
 		before.fields = r.back.now.fields
-		if last < len(history) && r.back.history[last] == history[last] {
+		if goesOn {
 			before.blobs = r.back.now.blobs // Places are what they were.
 		}
 	}

@@ -108,3 +108,46 @@ func TestBrokenUnderUs(t *testing.T) {
 		t.Errorf("after that: %s (-fresh +got):\n%s", got.Policies[0].Reason, diff)
 	}
 }
+
+// TestOtherOrder: a merge that puts the same commits in another order, with the last head
+// where it was, does not mix up what files held in them.
+func TestOtherOrder(t *testing.T) {
+	w := newWorld(t, gitserver.Options{})
+	w.push("app", "1.0.0", "1.1.0")
+	w.repo.Seed(t, map[string]string{"policies/app.yaml": w.policy("app", "app"), app: w.deployment("app", "app:1.0.0", "app"), "notes.txt": "one"}, "First")
+	person := w.user()
+	person.git("branch", "side")
+	person.edit(app, "app:1.0.0", "app:1.2.0")
+	person.commit("By hand")
+	person.edit(app, "app:1.2.0", "app:1.0.0")
+	person.commit("Back by hand")
+	person.git("checkout", "--quiet", "side")
+	for _, edit := range [][2]string{{"one", "two"}, {"two", "three"}} {
+		person.edit("notes.txt", edit[0], edit[1])
+		person.commit("A note")
+	}
+	person.git("checkout", "--quiet", "main")
+	person.git("merge", "--quiet", "--no-ff", "-m", "Merge", "side")
+	person.push()
+	e := w.engine()
+	for round := range 2 {
+		if round == 1 {
+			w.push("app", "1.2.0")
+			person.git("checkout", "--quiet", "side")
+			person.git("merge", "--quiet", "--no-ff", "-m", "The other way", "main")
+			person.git("branch", "--force", "main")
+			person.push()
+		}
+		want, err := w.engine().Plan(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := e.Plan(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("round %d: %s, want %s (-fresh +got):\n%s", round, got.Policies[0].Reason, want.Policies[0].Reason, diff)
+		}
+	}
+}
