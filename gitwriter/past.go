@@ -414,14 +414,7 @@ func (r *Repository) HeldSince(ctx context.Context, commit, file string, holds f
 			return false, err
 		}
 	}
-	known := map[plumbing.Hash]bool{plumbing.ZeroHash: true}
-	var blobs []plumbing.Hash
-	for _, each := range commits {
-		if blob, _ := b.now.blobs[file].at(each.Index); !known[blob] {
-			known[blob] = true
-			blobs = append(blobs, blob)
-		}
-	}
+	blobs := b.blobsOf(commits, file)
 	if err := r.mirror.Need(ctx, blobs); err != nil {
 		return false, err
 	}
@@ -436,4 +429,17 @@ func (r *Repository) HeldSince(ctx context.Context, commit, file string, holds f
 		}
 	}
 	return true, nil
+}
+
+// blobsOf are the blobs of a file in commits that were read, each once.
+func (b *lookback) blobsOf(commits []*mirror.Commit, file string) []plumbing.Hash {
+	known := map[plumbing.Hash]bool{plumbing.ZeroHash: true}
+	var blobs []plumbing.Hash
+	for _, c := range commits {
+		if blob, _ := b.now.blobs[file].at(c.Index); !known[blob] {
+			known[blob] = true
+			blobs = append(blobs, blob)
+		}
+	}
+	return blobs
 }
