@@ -57,7 +57,7 @@ func (r *Repository) Edits(ctx context.Context, policy string, slots []Slot, pas
 			edits = append(edits, Edit{authorOf(c), values, c.Index})
 		}
 	}
-	return edits, nil
+	return edits, b.failed
 }
 
 // filesOf are the files that hold slots of a policy, or did, sorted.

@@ -21,7 +21,8 @@ type lineage struct {
 	// nearest holds, for each commit of the history, the claims that it directly
 	// follows, or is.
 	nearest [][]int
-	last    *mirror.Commit
+	// history is as far as all this goes.
+	history []*mirror.Commit
 }
 
 func newLineage() *lineage { return &lineage{naming: map[string][]int{}} }
@@ -40,10 +41,11 @@ type claim struct {
 
 // extend adds the commits that are new in the history.
 func (l *lineage) extend(history []*mirror.Commit) *lineage {
-	known := len(l.nearest)
-	if known > 0 && (known > len(history) || history[known-1] != l.last) {
+	known := len(l.history)
+	if !begins(history, l.history) {
 		return newLineage().extend(history)
 	}
+	l.history = history
 	for _, c := range history[known:] {
 		nearest := l.join(c.Parents)
 		var trailers []ledger.Trailer
@@ -64,9 +66,18 @@ func (l *lineage) extend(history []*mirror.Commit) *lineage {
 			nearest = []int{number}
 		}
 		l.nearest = append(l.nearest, nearest)
-		l.last = c
 	}
 	return l
+}
+
+// begins tells whether a history begins with an earlier one. It need not where it holds
+// the last head at the same place: a merge may put what led there in another order.
+func begins(history, earlier []*mirror.Commit) bool {
+	n := len(earlier)
+	if n == 0 || n > len(history) {
+		return n == 0
+	}
+	return &history[0] == &earlier[0] || slices.Equal(history[:n], earlier)
 }
 
 // join puts together what the parents of a commit directly follow.

@@ -46,7 +46,7 @@ func (r *Repository) Records(ctx context.Context, questions []Question) (map[str
 	for policy, rec := range records {
 		found[policy] = *rec
 	}
-	return found, nil
+	return found, back.failed
 }
 
 func newRecord(q Question) *Record {

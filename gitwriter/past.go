@@ -3,7 +3,10 @@
 package gitwriter
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"maps"
 	"slices"
 
@@ -41,6 +44,8 @@ type lookback struct {
 	// whichever policy it was bound to.
 	heads map[string]map[string]manifest.Field
 	bound map[version][]Slot
+	// failed is why something could not be read, so that what was found is not to count.
+	failed error
 }
 
 // lookBack begins to go through the past, or goes on at the same head.
@@ -52,16 +57,18 @@ func (r *Repository) lookBack(ctx context.Context) (*lookback, error) {
 	r.lineage = r.lineage.extend(history)
 	before := newMemory()
 	if r.back != nil {
-		last := len(r.back.history) - 1
-		if last == len(history)-1 && r.back.history[last] == history[last] {
+		goesOn := begins(history, r.back.history)
+		if goesOn && len(history) == len(r.back.history) {
+			r.back.failed = nil
 			return r.back, nil
 		}
 		before.fields = r.back.now.fields
-		if last < len(history) && r.back.history[last] == history[last] {
+		if goesOn {
 			before.blobs = r.back.now.blobs // Places are what they were.
 		}
 	}
-	r.back = &lookback{r, history, before, newMemory(), map[string]map[string]manifest.Field{}, map[version][]Slot{}}
+	r.back = &lookback{Repository: r, history: history, before: before, now: newMemory(),
+		heads: map[string]map[string]manifest.Field{}, bound: map[version][]Slot{}}
 	return r.back, nil
 }
 
@@ -194,6 +201,9 @@ func (b *lookback) walkFrom(ctx context.Context, w walk, files []string, first i
 			return false, err
 		}
 		w.show(batch)
+		if b.failed != nil {
+			return false, b.failed
+		}
 		commits = commits[len(batch):]
 	}
 	return true, nil
@@ -263,7 +273,8 @@ func endsOfRows(commits []*mirror.Commit) []int {
 	return ends
 }
 
-// read finds the blobs of files in commits, and fetches them.
+// read finds the blobs of files in commits, and fetches those whose fields are not known:
+// what came at an earlier head may be gone by now.
 func (b *lookback) read(ctx context.Context, commits []*mirror.Commit, files []string) error {
 	var missing []*mirror.Commit
 	for _, f := range files {
@@ -280,14 +291,37 @@ func (b *lookback) read(ctx context.Context, commits []*mirror.Commit, files []s
 	if err != nil {
 		return err
 	}
-	var blobs []plumbing.Hash
 	for f, held := range found {
 		for _, row := range rowsOf(missing, held) {
 			b.now.blobs[f] = b.now.blobs[f].add(row)
-			blobs = append(blobs, row.blob)
 		}
 	}
-	return b.mirror.Need(ctx, blobs)
+	return b.mirror.Need(ctx, b.unread(commits, files))
+}
+
+// unread are the blobs of files in commits whose fields are not known.
+func (b *lookback) unread(commits []*mirror.Commit, files []string) []plumbing.Hash {
+	var blobs []plumbing.Hash
+	for _, f := range files {
+		var last plumbing.Hash // Most commits leave a file as the one before did.
+		for _, c := range commits {
+			blob, _ := b.now.blobs[f].at(c.Index)
+			if blob == last {
+				continue
+			}
+			last = blob
+			if v := (version{f, blob}); !b.knows(v) {
+				blobs = append(blobs, blob)
+			}
+		}
+	}
+	return blobs
+}
+
+func (b *lookback) knows(v version) bool {
+	_, now := b.now.fields[v]
+	_, before := b.before.fields[v]
+	return now || before
 }
 
 // value is what a slot held in a commit that was read; false where the commit
@@ -314,8 +348,15 @@ func (b *lookback) slots(c *mirror.Commit, file string) []Slot {
 		return slots
 	}
 	fields, ok := b.before.fields[v]
+	if !ok && !blob.IsZero() && !b.mirror.Has(blob) {
+		return nil // It was not read, and is not to count as known.
+	}
 	if !ok {
-		fields = b.fieldsOf(v.file, v.blob, b.Repository.bound.Targets)
+		var err error
+		if fields, err = b.fieldsOf(v.file, v.blob, b.Repository.bound.Targets); err != nil {
+			b.failed = cmp.Or(b.failed, err)
+			return nil
+		}
 	}
 	b.now.fields[v] = fields
 	b.bound[v] = Slots(b.asNow(file, fields), b.Repository.bound.Images)
@@ -373,17 +414,32 @@ func (r *Repository) HeldSince(ctx context.Context, commit, file string, holds f
 			return false, err
 		}
 	}
-	known := map[plumbing.Hash]bool{plumbing.ZeroHash: true}
-	for _, each := range commits {
-		blob, _ := b.now.blobs[file].at(each.Index)
-		if known[blob] {
-			continue
-		}
-		known[blob] = true
+	blobs := b.blobsOf(commits, file)
+	if err := r.mirror.Need(ctx, blobs); err != nil {
+		return false, err
+	}
+	for _, blob := range blobs {
 		content, err := r.mirror.Blob(blob)
-		if err == nil && !holds(content) {
+		switch {
+		case errors.Is(err, mirror.ErrTooLarge):
+		case err != nil:
+			return false, fmt.Errorf("cannot read what %s held: %w", file, err)
+		case !holds(content):
 			return false, nil
 		}
 	}
 	return true, nil
+}
+
+// blobsOf are the blobs of a file in commits that were read, each once.
+func (b *lookback) blobsOf(commits []*mirror.Commit, file string) []plumbing.Hash {
+	known := map[plumbing.Hash]bool{plumbing.ZeroHash: true}
+	var blobs []plumbing.Hash
+	for _, c := range commits {
+		if blob, _ := b.now.blobs[file].at(c.Index); !known[blob] {
+			known[blob] = true
+			blobs = append(blobs, blob)
+		}
+	}
+	return blobs
 }

@@ -3,7 +3,9 @@
 package gitwriter
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -145,7 +147,7 @@ func (r *Repository) readMerges(ctx context.Context, policy string, past ledger.
 			m.Sides[j].Held = b.held(b.commit(side.Commit), policy, files)
 		}
 	}
-	return nil
+	return b.failed
 }
 
 // prove keeps the claims of a policy that their commits' own diffs bear out, and
@@ -302,7 +304,11 @@ func (r *Repository) readMoves(ctx context.Context, claims []claim, next []*mirr
 		return err
 	}
 	for i, c := range fresh {
-		r.moves[c.commit.Hash] = r.movesOf(diffs[i], r.boundBy(c.trailers))
+		moves, err := r.movesOf(diffs[i], r.boundBy(c.trailers))
+		if err != nil {
+			return err
+		}
+		r.moves[c.commit.Hash] = moves
 	}
 	return nil
 }
@@ -322,37 +328,46 @@ func (r *Repository) boundBy(trailers []ledger.Trailer) Bindings {
 	return b
 }
 
-func (r *Repository) movesOf(diffs []mirror.Difference, b Bindings) []move {
+func (r *Repository) movesOf(diffs []mirror.Difference, b Bindings) ([]move, error) {
 	found := []move{}
 	for _, d := range diffs {
+		was, wrong := r.fieldsOf(d.Path, d.Old, b.Targets)
+		is, err := r.fieldsOf(d.Path, d.New, b.Targets)
+		if err := cmp.Or(wrong, err); err != nil {
+			return nil, err
+		}
 		olds := map[string]ledger.Value{}
-		for _, s := range Slots(r.fieldsOf(d.Path, d.Old, b.Targets), b.Images) {
+		for _, s := range Slots(was, b.Images) {
 			olds[s.Policy+"\x00"+s.ID.Key] = s.Value
 		}
-		for _, s := range Slots(r.fieldsOf(d.Path, d.New, b.Targets), b.Images) {
+		for _, s := range Slots(is, b.Images) {
 			if old, ok := olds[s.Policy+"\x00"+s.ID.Key]; ok && old != s.Value {
 				found = append(found, move{s.Policy, s.ID, old, s.Value})
 			}
 		}
 	}
-	return found
+	return found, nil
 }
 
-// fieldsOf reads the fields of a file's past content. What can't be read has
-// none.
-func (r *Repository) fieldsOf(path string, blob plumbing.Hash, targets []manifest.Target) []manifest.Field {
+// fieldsOf reads the fields of a file's past content. What is too large has none.
+func (r *Repository) fieldsOf(path string, blob plumbing.Hash, targets []manifest.Target) ([]manifest.Field, error) {
 	if blob.IsZero() {
-		return nil
+		return nil, nil
 	}
 	if f := r.files[path]; f != nil && f.blob == blob && f.scanned && slices.Equal(targets, r.bound.Targets) {
-		return f.fields
+		return f.fields, nil
 	}
 	content, err := r.mirror.Blob(blob)
-	if err != nil || !manifest.MayMatter(path, content, targets) {
-		return nil
+	switch {
+	case errors.Is(err, mirror.ErrTooLarge):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("cannot read what %s held: %w", path, err)
+	case !manifest.MayMatter(path, content, targets):
+		return nil, nil
 	}
 	fields, _ := manifest.Scan(path, content, targets)
-	return fields
+	return fields, nil
 }
 
 // recent are the commits since the newest claims of policies: where these are proven,

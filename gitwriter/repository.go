@@ -137,7 +137,9 @@ func (r *Repository) index(ctx context.Context) error {
 			return err
 		}
 	}
-	r.mirror.Save(contentsOf(diffs[0]))
+	if err := r.mirror.Save(ctx, contentsOf(diffs[0])); err != nil {
+		return err
+	}
 	for _, d := range diffs[0] {
 		if d.New.IsZero() {
 			delete(r.files, d.Path)

@@ -30,7 +30,9 @@ func (m *Mirror) History(ctx context.Context) ([]*Commit, error) {
 		if err := m.fetchTexts(ctx); err != nil {
 			return nil, err
 		}
-		m.Save(nil)
+		if err := m.Save(ctx, nil); err != nil {
+			return nil, err
+		}
 	}
 	if err := m.order(); err != nil {
 		return nil, err
@@ -219,7 +221,7 @@ func (m *Mirror) Need(ctx context.Context, ids []plumbing.Hash) error {
 	var missing []plumbing.Hash
 	seen := map[plumbing.Hash]bool{}
 	for _, id := range ids {
-		if !m.has(id) && !id.IsZero() && !seen[id] {
+		if !m.Has(id) && !id.IsZero() && !seen[id] {
 			seen[id] = true
 			missing = append(missing, id)
 		}
@@ -237,7 +239,8 @@ func (m *Mirror) Need(ctx context.Context, ids []plumbing.Hash) error {
 	return nil
 }
 
-func (m *Mirror) has(id plumbing.Hash) bool {
+// Has tells whether a tree or a file's content is here.
+func (m *Mirror) Has(id plumbing.Hash) bool {
 	return m.store.has(id) || m.past.has(id) || m.OnDisk(id)
 }
 

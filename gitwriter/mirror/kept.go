@@ -3,12 +3,14 @@
 package mirror
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/go-git/go-git/v5/plumbing"
 )
@@ -164,14 +166,19 @@ func (m *Mirror) treeOnDisk(id plumbing.Hash) bool {
 	return m.OnDisk(id) && m.disk.spans[id].kind == plumbing.TreeObject
 }
 
-// Save writes the head to disk, as far as it is new there, and these files of it.
-func (m *Mirror) Save(blobs []plumbing.Hash) {
+// Save writes the head to disk, as far as it is new there, and these files of it. Where
+// that fails, those that were on disk alone are fetched.
+func (m *Mirror) Save(ctx context.Context, blobs []plumbing.Hash) error {
 	if m.disk == nil {
-		return
+		return nil
 	}
-	if err := m.save(blobs); err != nil {
-		m.giveUp(err)
+	failed := m.save(blobs)
+	if failed == nil {
+		return nil
 	}
+	lost := slices.DeleteFunc(slices.Clone(blobs), func(id plumbing.Hash) bool { return !m.OnDisk(id) })
+	m.giveUp(failed)
+	return m.Need(ctx, lost)
 }
 
 func (m *Mirror) save(blobs []plumbing.Hash) error {

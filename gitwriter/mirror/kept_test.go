@@ -73,7 +73,9 @@ func (r *reader) read(t *testing.T) map[string]string {
 	if err := r.m.Need(t.Context(), blobs); err != nil {
 		t.Fatal(err)
 	}
-	r.m.Save(blobs)
+	if err := r.m.Save(t.Context(), blobs); err != nil {
+		t.Fatal(err)
+	}
 	r.root = head.TreeHash
 	found := map[string]string{"head": r.m.Head().String()}
 	for path, id := range r.ids {
@@ -399,4 +401,29 @@ func used(t *testing.T, r *reader, folder string) usage {
 	u := usage{int64(memory.HeapAlloc), info.Size(), runtime.NumGoroutine(), len(files)}
 	runtime.KeepAlive(r)
 	return u
+}
+
+// TestKeepFailsLate: what is only on disk is fetched where the disk is full in the midst
+// of a pass.
+func TestKeepFailsLate(t *testing.T) {
+	for name, options := range map[string]gitserver.Options{"filter": {}, "no filter": {NoFilter: true}} {
+		t.Run(name, func(t *testing.T) {
+			repo := gitserver.New(t, options).Create("fleet")
+			repo.Seed(t, fewFiles, "First")
+			folder := t.TempDir()
+			first := newReader(t, repo, folder)
+			first.read(t)
+			first.close(t)
+			repo.Seed(t, map[string]string{"apps/a.yaml": "a: 2\n"}, "Second")
+			second := newReader(t, repo, folder)
+			device, err := os.OpenFile("/dev/full", os.O_RDWR, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			second.m.disk.out.Reset(device)
+			if diff := cmp.Diff(newReader(t, repo, "").read(t), second.read(t)); diff != "" {
+				t.Errorf("after the disk was full (-fresh +got):\n%s", diff)
+			}
+		})
+	}
 }

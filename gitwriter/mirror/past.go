@@ -126,7 +126,7 @@ func (m *Mirror) missing(wanted map[step]bool) []plumbing.Hash {
 	seen := map[plumbing.Hash]bool{}
 	var missing []plumbing.Hash
 	for s := range wanted {
-		if !seen[s.tree] && !m.has(s.tree) {
+		if !seen[s.tree] && !m.Has(s.tree) {
 			seen[s.tree] = true
 			missing = append(missing, s.tree)
 		}

@@ -135,7 +135,7 @@ func (d *Draft) Push(ctx context.Context) error {
 	report, err := m.remote.receive(pushCtx, req)
 	if err == nil && report != nil {
 		m.head, m.tip = d.tip, d.tip
-		m.Save(d.objects)
+		_ = m.Save(ctx, d.objects) // It fails where it has to fetch; these are here.
 		return nil
 	}
 	return d.judge(ctx, m.failure(report, err, progress.String(), d.hint))
@@ -169,7 +169,7 @@ func (d *Draft) judge(ctx context.Context, failed error) error {
 	case tip == d.tip:
 		// It was taken; only the answer was lost.
 		m.head = d.tip
-		m.Save(d.objects)
+		_ = m.Save(ctx, d.objects) // It fails where it has to fetch; these are here.
 		return nil
 	case tip != d.base:
 		return &RaceError{Err: reason(failed)}

@@ -59,7 +59,7 @@ func (m *Mirror) lacking(commits []*Commit) (missing []plumbing.Hash, bytes int)
 	seen := map[plumbing.Hash]bool{}
 	later := len(m.log.ordered)
 	for _, c := range slices.SortedFunc(slices.Values(commits), func(a, b *Commit) int { return cmp.Compare(b.Index, a.Index) }) {
-		if seen[c.Tree] || m.has(c.Tree) {
+		if seen[c.Tree] || m.Has(c.Tree) {
 			continue
 		}
 		seen[c.Tree] = true

@@ -5,6 +5,7 @@ package controller
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -125,7 +126,7 @@ func (r *repositories) open(repository *v1alpha1.ManifestRepository, granted Gra
 		return nil, err
 	}
 	if err := o.propose(key(repository), spec, auth); err != nil {
-		return nil, err
+		return nil, errors.Join(err, o.engine.Close())
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
