@@ -136,6 +136,7 @@ func pastOf(r *Repository, random *rand.Rand) *lookback {
 			}
 			held[file] = append(held[file], blob)
 			b.now.blobs[file] = b.now.blobs[file].add(span{i, i, blob})
+			b.now.fields[version{file, blob}] = nil // so that nothing has to be fetched
 		}
 	}
 	return b
