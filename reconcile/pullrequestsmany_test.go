@@ -49,6 +49,9 @@ func twoOwners(t *testing.T, f *forged) {
 func manyClosed(t *testing.T, f *forged) {
 	const pageAndMore = 52
 	f.person(func(u user) { u.write("OTHER", "x\n"); u.git("checkout", "--quiet", "-b", "other") }, "Other")
+	f.eventually("the forge knows the branch", func() error {
+		return f.forge.Try(f.t, http.MethodGet, "/repos/ada/"+f.name+"/branches/other", nil, nil)
+	})
 	for i := range pageAndMore {
 		var p pull
 		f.api(http.MethodPost, "/pulls", map[string]any{"head": "other", "base": "main", "title": fmt.Sprintf("Request %d", i)}, &p)

@@ -3,6 +3,7 @@
 package controller_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -83,11 +84,12 @@ func TestPace(t *testing.T) {
 	for _, name := range names {
 		w.untilTag(name+".yaml", "1.1.0")
 	}
-	w.untilReady(repository, "Synced")
 	if got := commits(t, w.repo); got != 4 {
 		t.Errorf("%d commits, want 4", got)
 	}
-	if pushed := repository.Status.LastPush; pushed == nil || pushed.Commits != 1 || !strings.HasPrefix(w.repo.Head(t, "main"), pushed.Commit) {
-		t.Errorf("the last push is %+v", pushed)
-	}
+	w.until("the status tells of the last push", func() (string, bool) {
+		w.untilReady(repository, "Synced")
+		pushed := repository.Status.LastPush
+		return fmt.Sprintf("%+v", pushed), pushed != nil && pushed.Commits == 1 && strings.HasPrefix(w.repo.Head(t, "main"), pushed.Commit)
+	})
 }
