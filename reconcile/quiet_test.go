@@ -69,6 +69,7 @@ func TestQuietPasses(t *testing.T) {
 		}},
 		{"nothing", func(string, *v1alpha1.ImagePolicy) {}},
 	}
+	c.look()
 	for range steps {
 		c.sync() // After it there is nothing to do.
 		at := random.IntN(len(c.cluster.list))
